@@ -1,0 +1,53 @@
+/* Child processes as events of the loop: started, their output kept, their end reported.
+ */
+#ifndef HATLAS_BASE_CHILD_H
+#define HATLAS_BASE_CHILD_H
+
+#include "base/buffer.h"
+#include "base/error.h"
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct event_base;
+struct child;
+
+/* How a child ended. */
+struct child_end {
+    int status;         /* as waitpid(2) gives it */
+    bool timed_out;     /* it was killed because it ran too long */
+    const char *output; /* standard output and error, the last 64 KiB; never NULL */
+    const char *reason; /* in words: "exit status 1", "killed by signal 9", … */
+};
+
+typedef void child_ended(void *arg, const struct child_end *end);
+
+/* Starts argv[0] (looked up in PATH). With `capture`, standard output and error are kept
+ * for the end; else they stay those of this process. Standard input is /dev/null. After
+ * `timeout_ms` (0: never) the child is killed. The callback comes from the loop, once;
+ * the child is freed after it. Ends are noticed by pidfd_open(2), so children need no
+ * signal handler and no global table. Returns NULL with an error if it can't be started.
+ */
+struct child *child_start(struct event_base *base, const char *const *argv, bool capture,
+                          int64_t timeout_ms, child_ended *ended, void *arg,
+                          struct error *error);
+
+pid_t child_pid(const struct child *child);
+
+/* Sends the signal (kill(2)). */
+void child_signal(struct child *child, int signal);
+
+/* Forgets the child: kills it with SIGKILL, waits for its end and frees it. No callback.
+ */
+void child_kill(struct child *child);
+
+/* Forgets the child and leaves it running. No callback. */
+void child_detach(struct child *child);
+
+/* Runs a command to its end, for programs without a loop of their own. Returns whether it
+ * exited with 0; `output` receives what it printed, `exit_code` (may be NULL) its code,
+ * -1 if a signal ended it. Only what is no exit of its own sets the error. */
+bool child_run(const char *const *argv, int64_t timeout_ms, struct buffer *output,
+               int *exit_code, struct error *error);
+
+#endif

@@ -1,0 +1,44 @@
+/* JSON text, by jansson. */
+#include "base/json.h"
+
+json_t *json_parse(const char *text, size_t len, const char *where, struct error *error) {
+    json_error_t fault;
+    json_t *value =
+        json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);
+    if (!value)
+        (void)error_set(error, where, "not valid JSON: line %d, column %d: %s",
+                        fault.line, fault.column, fault.text);
+    return value;
+}
+
+static int append(const char *bytes, size_t len, void *out) {
+    buffer_append(out, bytes, len);
+    return 0;
+}
+
+void json_write(const json_t *value, size_t indent, struct buffer *out) {
+    size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(15);
+    flags |= indent ? JSON_INDENT(indent) : JSON_COMPACT;
+    (void)json_dump_callback(value, append, out, flags);
+}
+
+const char *json_type_name(const json_t *value) {
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        return "an object";
+    case JSON_ARRAY:
+        return "a list";
+    case JSON_STRING:
+        return "a string";
+    case JSON_INTEGER:
+        return "a whole number";
+    case JSON_REAL:
+        return "a number";
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return "true or false";
+    case JSON_NULL:
+        break;
+    }
+    return "null";
+}
