@@ -54,6 +54,14 @@ void problems_add_error(struct problems *problems, const struct error *error) {
     add(problems, error->where, error->text);
 }
 
+void problems_note(struct problems *problems, size_t first, const char *note) {
+    for (size_t i = first; i < problems->count; i++) {
+        char *text = mem_printf("%s%s", problems->items[i].text, note);
+        free(problems->items[i].text);
+        problems->items[i].text = text;
+    }
+}
+
 void problems_free(struct problems *problems) {
     for (size_t i = 0; i < problems->count; i++) {
         free(problems->items[i].where);

@@ -1,6 +1,6 @@
-/* The catalog: which services there are, and which hosts serve them. A snapshot: immutable,
- * sorted, and made of services and hosts that are counted references, so that the next
- * snapshot shares with this one all that did not change. */
+/* The catalog: which services there are, and which hosts serve them. A snapshot:
+ * immutable, sorted, and made of services and hosts that are counted references, so that
+ * the next snapshot shares with this one all that did not change. */
 #ifndef HATLAS_CATALOG_CATALOG_H
 #define HATLAS_CATALOG_CATALOG_H
 
@@ -17,7 +17,8 @@ struct pair {
 /* One host of one service. One block of memory, strings included. */
 struct host {
     unsigned refs;
-    const char *id;   /* what the registry calls it: any bytes without a control character */
+    const char
+        *id; /* what the registry calls it: any bytes without a control character */
     const char *name; /* the same made safe as a server's name: id, or host:port */
     const char *host; /* text_is_host() */
     const char *zone; /* NULL if not said */
@@ -54,10 +55,10 @@ const struct host *host_ref(const struct host *host);
 void host_unref(const struct host *host); /* NULL is fine */
 bool host_equal(const struct host *a, const struct host *b);
 
-/* Makes a service with one reference. Takes its own references of fields, vars (both may be
- * NULL) and hosts, and sorts the hosts. Of two hosts with one id, or with one address and
- * port, the first in order of id stays; the other is named in the problems. `where` is for
- * the problems. */
+/* Makes a service with one reference. Takes its own references of fields, vars (both may
+ * be NULL) and hosts, and sorts the hosts. Of two hosts with one id, or with one address
+ * and port, the first in order of id stays; the other is named in the problems. `where`
+ * is for the problems. */
 struct service *service_new(const char *name, json_t *fields, json_t *vars,
                             const struct host *const *hosts, size_t count,
                             const char *where, struct problems *problems);
@@ -80,8 +81,8 @@ size_t catalog_host_count(const struct catalog *catalog);
 
 /* Which services of a catalog this node wants: names match one of `include` and none of
  * `exclude` (fnmatch(3) patterns, NULL-terminated lists). `overrides` is hatlas.yaml's
- * services.overrides, of which default_hosts is used here: the hosts of a service that has
- * none in the registry. */
+ * services.overrides, of which default_hosts is used here: the hosts of a service that
+ * has none in the registry. */
 struct catalog_policy {
     const char *const *include;
     const char *const *exclude;
@@ -108,8 +109,8 @@ struct catalog_change {
     const struct host *old_host, *new_host;
 };
 
-/* Calls `visit` for every difference, in order of names; `old` may be NULL for none. Hosts
- * of an added or removed service are not visited one by one. Returns how many. */
+/* Calls `visit` for every difference, in order of names; `old` may be NULL for none.
+ * Hosts of an added or removed service are not visited one by one. Returns how many. */
 size_t catalog_compare(const struct catalog *old, const struct catalog *new,
                        void (*visit)(void *arg, const struct catalog_change *change),
                        void *arg);

@@ -10,13 +10,14 @@
 extern const struct schema host_schema[];
 extern const struct schema service_schema[];
 
-/* Makes a host from its fields. A bad field makes the whole record bad: NULL, with problems
- * added. Unknown fields are kept in `extra`. An `id` of NULL becomes "host:port". */
+/* Makes a host from its fields. A bad field makes the whole record bad: NULL, with
+ * problems added. Unknown fields are kept in `extra`. An `id` of NULL becomes
+ * "host:port". */
 struct host *host_decode(const char *id, const json_t *fields,
                          const struct schema_input *from);
 
-/* Returns a new object with the good fields of a service, unknown ones included. A bad field
- * is named and left out, so that its default holds. Never NULL. */
+/* Returns a new object with the good fields of a service, unknown ones included. A bad
+ * field is named and left out, so that its default holds. Never NULL. */
 json_t *service_fields_decode(const json_t *fields, const struct schema_input *from);
 
 /* Returns a new object with the host's fields that differ from their defaults. */

@@ -1,0 +1,106 @@
+/* Several catalogs made one, and cut to what this node wants. */
+#include "base/mem.h"
+#include "catalog/catalog.h"
+#include "catalog/fields.h"
+
+#include <fnmatch.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool matches(const char *const *patterns, const char *name) {
+    for (; patterns && *patterns; patterns++)
+        if (fnmatch(*patterns, name, 0) == 0)
+            return true;
+    return false;
+}
+
+static bool wanted(const struct catalog_policy *policy, const char *name) {
+    return (!policy->include || matches(policy->include, name)) &&
+           !matches(policy->exclude, name);
+}
+
+/* The service as the parts have it together: a new reference. */
+static const struct service *join(const struct catalog *const *parts, size_t count,
+                                  const struct service *first,
+                                  struct problems *problems) {
+    const struct host **hosts = NULL;
+    size_t host_count = 0;
+    size_t holders = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct service *service = catalog_find(parts[i], first->name);
+        if (!service)
+            continue;
+        holders++;
+        for (size_t j = 0; j < service->host_count; j++) {
+            hosts = mem_grow(hosts, host_count, sizeof *hosts);
+            hosts[host_count++] = service->hosts[j];
+        }
+    }
+    const struct service *joined = NULL;
+    if (holders == 1)
+        joined = service_ref(first);
+    else
+        joined = service_new(first->name, first->fields, first->vars, hosts, host_count,
+                             first->name, problems);
+    free(hosts);
+    return joined;
+}
+
+/* The service with the hosts that hatlas.yaml names for one that has none. Takes over the
+ * reference and returns one. */
+static const struct service *with_defaults(const struct service *service,
+                                           const json_t *overrides,
+                                           struct problems *problems) {
+    const json_t *override = json_object_get(overrides, service->name);
+    const json_t *list = json_object_get(override, "default_hosts");
+    if (service->host_count || !json_array_size(list))
+        return service;
+    char *where = mem_printf("services.overrides.%s.default_hosts", service->name);
+    struct schema_input from = {.where = where, .problems = problems};
+    const struct host **hosts = mem_zalloc(json_array_size(list) * sizeof *hosts);
+    size_t count = 0;
+    size_t i;
+    json_t *item;
+    json_array_foreach(list, i, item) {
+        const struct host *host = host_decode(NULL, item, &from);
+        if (host)
+            hosts[count++] = host;
+    }
+    const struct service *full = service_new(
+        service->name, service->fields, service->vars, hosts, count, where, problems);
+    while (count)
+        host_unref(hosts[--count]);
+    free(hosts);
+    free(where);
+    service_unref(service);
+    return full;
+}
+
+static bool in_earlier(const struct catalog *const *parts, size_t count,
+                       const char *name) {
+    for (size_t i = 0; i < count; i++)
+        if (catalog_find(parts[i], name))
+            return true;
+    return false;
+}
+
+struct catalog *catalog_merge(const struct catalog *const *parts, size_t count,
+                              const struct catalog_policy *policy,
+                              struct problems *problems) {
+    const struct service **services = NULL;
+    size_t total = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < parts[i]->service_count; j++) {
+            const struct service *service = parts[i]->services[j];
+            if (!wanted(policy, service->name) || in_earlier(parts, i, service->name))
+                continue;
+            services = mem_grow(services, total, sizeof *services);
+            services[total++] = with_defaults(join(parts, count, service, problems),
+                                              policy->overrides, problems);
+        }
+    struct catalog *merged = catalog_new(services, total, problems);
+    while (total)
+        service_unref(services[--total]);
+    free(services);
+    return merged;
+}
