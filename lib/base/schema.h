@@ -22,7 +22,7 @@ enum schema_type {
     SCHEMA_LIST_OF_TEXT, /* min to max items */
     SCHEMA_LIST_OF_NAMES,
     SCHEMA_LIST_OF_OBJECTS, /* each as `rows` say */
-    SCHEMA_OBJECT,          /* as `rows` say */
+    SCHEMA_OBJECT,          /* as `rows` say; without rows any object */
     SCHEMA_MAP_OF_TEXT,     /* any key that is SCHEMA_TEXT; numbers and booleans become text */
     SCHEMA_MAP_OF_OBJECTS,  /* any key that is a SCHEMA_NAME, each value as `rows` say */
     SCHEMA_ANY,             /* any value without control characters */
@@ -52,7 +52,8 @@ struct schema_input {
  * known keys which are good, with defaults filled in where `defaults` says so, in the order
  * of the table. Every fault is added to the problems with its place ("file:line:column", or
  * `where` and the key's full name), what was found and what was expected, and for an
- * unknown key the nearest known one. Input that is no object is one fault, and NULL. */
+ * unknown key the nearest known one. A null counts as not given. Input that is no object is
+ * one fault, and NULL. */
 json_t *schema_apply(const struct schema *table, const json_t *input, bool defaults,
                      const struct schema_input *from);
 
