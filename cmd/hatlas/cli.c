@@ -1,0 +1,48 @@
+/* What all commands share. */
+#include "cli.h"
+#include "agent/inputs.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void cli_print_error(const struct error *error) {
+    struct buffer line = BUFFER_INIT;
+    error_format(error, &line);
+    (void)fprintf(stderr, "hatlas: %s\n", buffer_str(&line));
+    buffer_free(&line);
+}
+
+void cli_print_problems(const struct problems *problems) {
+    for (size_t i = 0; i < problems->count; i++)
+        (void)fprintf(stderr, "%s%s%s\n", problems->items[i].where,
+                      problems->items[i].where[0] ? ": " : "", problems->items[i].text);
+}
+
+struct settings *cli_settings(const struct common_flags *flags, struct log *log) {
+    struct problems problems = {0};
+    struct settings_flags wanted = {
+        .config = flags->config,
+        .sources = flags->sources[0] ? flags->sources : NULL,
+        .realm = flags->realm,
+        .log_level = flags->log_level,
+        .log_format = flags->log_format,
+    };
+    struct settings *settings = settings_load(&wanted, &problems);
+    if (settings)
+        inputs_check_settings(settings, &problems);
+    if (problems.count) {
+        cli_print_problems(&problems);
+        settings_free(settings);
+        settings = NULL;
+    }
+    problems_free(&problems);
+    if (settings)
+        *log = (struct log){
+            .fd = STDERR_FILENO,
+            .level = settings->log.level,
+            .format = settings->log.format,
+            .journal = getenv("JOURNAL_STREAM") != NULL && !isatty(STDERR_FILENO),
+        };
+    return settings;
+}

@@ -1,0 +1,196 @@
+/* All sources of hatlas.yaml as one catalog. */
+#include "agent/inputs.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "catalog/fields.h"
+
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct inputs {
+    const struct settings *settings;
+    struct source **sources;
+    size_t count;
+    const struct catalog **parts; /* what the merged catalog was made of */
+    const struct catalog *merged;
+    struct problems merge_problems;
+    inputs_changed *changed;
+    void *arg;
+};
+
+static void on_source(void *arg, struct source *source) {
+    struct inputs *inputs = arg;
+    (void)source;
+    inputs->changed(inputs->arg);
+}
+
+struct inputs *inputs_open(struct event_base *base, const struct log *log,
+                           const struct settings *settings, inputs_changed *changed,
+                           void *arg, struct error *error) {
+    struct inputs *inputs = mem_zalloc(sizeof *inputs);
+    inputs->settings = settings;
+    inputs->changed = changed;
+    inputs->arg = arg;
+    inputs->sources = mem_zalloc(settings->source_count * sizeof *inputs->sources);
+    inputs->parts = mem_zalloc(settings->source_count * sizeof *inputs->parts);
+    for (size_t i = 0; i < settings->source_count; i++) {
+        struct source *source =
+            source_open(base, log, &settings->sources[i], on_source, inputs, error);
+        if (!source) {
+            inputs_close(inputs);
+            return NULL;
+        }
+        inputs->sources[inputs->count++] = source;
+    }
+    return inputs;
+}
+
+void inputs_close(struct inputs *inputs) {
+    if (!inputs)
+        return;
+    for (size_t i = 0; i < inputs->count; i++) {
+        source_close(inputs->sources[i]);
+        catalog_unref(inputs->parts[i]);
+    }
+    catalog_unref(inputs->merged);
+    problems_free(&inputs->merge_problems);
+    free(inputs->sources);
+    free(inputs->parts);
+    free(inputs);
+}
+
+static void merge(struct inputs *inputs) {
+    json_t *services = json_object_get(inputs->settings->tree, "services");
+    struct catalog_policy policy = {
+        (const char *const *)inputs->settings->include,
+        (const char *const *)inputs->settings->exclude,
+        json_object_get(services, "overrides"),
+    };
+    catalog_unref(inputs->merged);
+    problems_free(&inputs->merge_problems);
+    inputs->merged =
+        catalog_merge(inputs->parts, inputs->count, &policy, &inputs->merge_problems);
+}
+
+const struct catalog *inputs_catalog(struct inputs *inputs, struct problems *problems) {
+    bool complete = true;
+    bool fresh = !inputs->merged;
+    for (size_t i = 0; i < inputs->count; i++) {
+        const struct catalog *part = source_catalog(inputs->sources[i]);
+        source_problems(inputs->sources[i], problems);
+        fresh = fresh || part != inputs->parts[i];
+        catalog_unref(inputs->parts[i]);
+        inputs->parts[i] = part;
+        complete = complete && part;
+    }
+    if (!complete)
+        return NULL;
+    if (fresh)
+        merge(inputs);
+    problems_append(problems, &inputs->merge_problems);
+    return catalog_ref(inputs->merged);
+}
+
+struct source *inputs_source(struct inputs *inputs, size_t index) {
+    return index < inputs->count ? inputs->sources[index] : NULL;
+}
+
+struct once {
+    struct event_base *base;
+    struct inputs *inputs;
+};
+
+static void on_once(void *arg) {
+    struct once *once = arg;
+    for (size_t i = 0; i < once->inputs->count; i++) {
+        const struct catalog *part = source_catalog(once->inputs->sources[i]);
+        catalog_unref(part);
+        if (!part)
+            return;
+    }
+    (void)event_base_loopbreak(once->base);
+}
+
+static void name_silent(struct inputs *inputs, int64_t timeout_ms, struct error *error) {
+    for (size_t i = 0; i < inputs->count; i++) {
+        const struct catalog *part = source_catalog(inputs->sources[i]);
+        catalog_unref(part);
+        if (part)
+            continue;
+        struct source_status status;
+        source_status(inputs->sources[i], &status);
+        (void)error_set(error, source_name(inputs->sources[i]),
+                        "no catalog within %.1f s: %s", (double)timeout_ms / 1000.0,
+                        status.text);
+        return;
+    }
+}
+
+const struct catalog *inputs_read(const struct log *log, const struct settings *settings,
+                                  int64_t timeout_ms, struct problems *problems,
+                                  struct error *error) {
+    struct once once = {.base = event_base_new()};
+    const struct catalog *catalog = NULL;
+    once.inputs = inputs_open(once.base, log, settings, on_once, &once, error);
+    if (once.inputs) {
+        struct timeval limit = clock_timeval(timeout_ms * 1000);
+        (void)event_base_loopexit(once.base, &limit);
+        (void)event_base_dispatch(once.base);
+        catalog = inputs_catalog(once.inputs, problems);
+        if (!catalog)
+            name_silent(once.inputs, timeout_ms, error);
+    }
+    inputs_close(once.inputs);
+    event_base_free(once.base);
+    return catalog;
+}
+
+/* Keys of an override that are hatlas.yaml's own, not fields of a service. */
+static bool is_own_key(const char *key) {
+    return !strcmp(key, "haproxy") || !strcmp(key, "default_hosts");
+}
+
+static void check_fields(const json_t *fields, const char *where, bool own_keys,
+                         struct problems *problems) {
+    const char *key;
+    json_t *value;
+    if (!json_is_object(fields))
+        return;
+    json_object_foreach((json_t *)fields, key, value) {
+        if (own_keys && is_own_key(key))
+            continue;
+        struct schema_input from = {.where = where, .problems = problems};
+        const struct schema *row = schema_find(service_schema, key);
+        if (row)
+            json_decref(schema_value(row, value, key, where, false, &from));
+    }
+}
+
+static void check_override(const char *name, const json_t *override,
+                           struct problems *problems) {
+    char *where = mem_printf("services.overrides.%s", name);
+    check_fields(override, where, true, problems);
+    const json_t *lines = json_object_get(override, "haproxy");
+    const json_t *hosts = json_object_get(override, "default_hosts");
+    struct schema_input from = {.where = where, .problems = problems};
+    static const struct schema haproxy = {.name = "haproxy", .type = SCHEMA_LIST_OF_TEXT};
+    if (lines)
+        json_decref(schema_value(&haproxy, lines, "haproxy", where, false, &from));
+    if (hosts && !json_is_array(hosts))
+        problems_add(problems, where, "default_hosts: expected a list of hosts");
+    size_t i;
+    json_t *item;
+    json_array_foreach(hosts, i, item) host_unref(host_decode(NULL, item, &from));
+    free(where);
+}
+
+void inputs_check_settings(const struct settings *settings, struct problems *problems) {
+    json_t *services = json_object_get(settings->tree, "services");
+    check_fields(json_object_get(services, "defaults"), "services.defaults", false,
+                 problems);
+    const char *name;
+    json_t *override;
+    json_object_foreach(json_object_get(services, "overrides"), name, override)
+        check_override(name, override, problems);
+}

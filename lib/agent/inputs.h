@@ -1,0 +1,40 @@
+/* All sources of hatlas.yaml as one catalog. */
+#ifndef HATLAS_AGENT_INPUTS_H
+#define HATLAS_AGENT_INPUTS_H
+
+#include "catalog/catalog.h"
+#include "settings/settings.h"
+#include "source/source.h"
+
+struct inputs;
+
+/* Called from the loop after anything about the sources changed. */
+typedef void inputs_changed(void *arg);
+
+/* Opens the sources; settings, log and loop must outlive them. Returns NULL with an error
+ * if one has settings that can never work. The caller owns the inputs. */
+struct inputs *inputs_open(struct event_base *base, const struct log *log,
+                           const struct settings *settings, inputs_changed *changed,
+                           void *arg, struct error *error);
+void inputs_close(struct inputs *inputs);
+
+/* Returns the merged catalog as a new reference, NULL until every source was read once.
+ * Adds all that is wrong with any record. Unless a source gave a new catalog since, the
+ * same one is returned again. */
+const struct catalog *inputs_catalog(struct inputs *inputs, struct problems *problems);
+
+/* Returns the source number `index`, NULL behind the last. */
+struct source *inputs_source(struct inputs *inputs, size_t index);
+
+/* Reads every source once and closes them again. Gives up after `timeout_ms`; the error
+ * says which source did not answer, and why as far as it is known. Returns a new
+ * reference. */
+const struct catalog *inputs_read(const struct log *log, const struct settings *settings,
+                                  int64_t timeout_ms, struct problems *problems,
+                                  struct error *error);
+
+/* Checks services.defaults and services.overrides of the settings, whose fields are those
+ * of the catalog's services. */
+void inputs_check_settings(const struct settings *settings, struct problems *problems);
+
+#endif
