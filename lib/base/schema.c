@@ -100,8 +100,7 @@ static const char *const type_names[] = {
     [SCHEMA_BOOL] = "true or false",
     [SCHEMA_NAME] = "a name of letters, digits, '-', '_' and '.', at most 127 of them",
     [SCHEMA_HOST] = "a host name or an IP address",
-    [SCHEMA_ADDRESS] = "an address such as 127.0.0.1:8000, [::1]:8000, :8000 or "
-                       "/run/x.sock",
+    [SCHEMA_ADDRESS] = "an address such as 127.0.0.1:8000, [::1]:80 or /run/x.sock",
     [SCHEMA_URI_PATH] = "a path that begins with '/', without spaces and quotes",
     [SCHEMA_PERCENT] = "a percentage such as 30%",
     [SCHEMA_OBJECT] = "an object",

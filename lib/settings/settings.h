@@ -15,7 +15,7 @@ struct source_settings {
     enum { SOURCE_ZOOKEEPER, SOURCE_FILE } kind;
     char *file;
     char *hosts;      /* ZooKeeper connect string without a chroot */
-    char *root;       /* absolute path, chroot and realm not included: "/atlas" */
+    char *root;       /* "/atlas", without chroot and realm; "" for the top */
     char *chroot;     /* "" or "/path", from the connect string */
     char *realm;      /* copy of the top-level key */
     char *format;     /* name of the record format */
@@ -78,6 +78,12 @@ struct settings {
         enum log_format format;
     } log;
     json_t *tree; /* the whole file, checked, defaults filled in */
+
+    /* The file as it was read, and where its values stand: for who checks the free parts of
+     * the tree (services.defaults, services.overrides, vars), which share its objects.
+     * `places` is NULL for the defaults. */
+    json_t *input;
+    struct places *places;
 };
 
 /* The table behind hatlas.yaml, for the reference and its test. */

@@ -1,0 +1,183 @@
+/* The table behind hatlas.yaml: one row a key. README.md is checked against it. */
+#include "settings/settings.h"
+
+enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
+
+/* HAProxy binds a socket under a longer name first, and sun_path has 108 bytes. */
+enum { SOCKET_MAX = 90 };
+
+static const char *const formats[] = {"atlas", "nerve", "serverset", "curator", NULL};
+static const char *const routing_modes[] = {"acl", "map", "auto", NULL};
+static const char *const checks[] = {"haproxy", "none", NULL};
+static const char *const controls[] = {"supervise", "master-socket", "systemd", "command",
+                                       NULL};
+static const char *const empty_service[] = {"keep", "allow", NULL};
+static const char *const log_levels[] = {"error", "warning", "notice",
+                                         "info",  "debug",   NULL};
+static const char *const log_formats[] = {"logfmt", "json", NULL};
+
+static const struct schema node_rows[] = {
+    {"name", SCHEMA_TEXT, .min = 1, .max = 253,
+     .text = "what this machine is called; default: its host name"},
+    {"zone", SCHEMA_TEXT, .min = 1, .max = 64,
+     .text = "failure domain it stands in; hosts of the same zone come first"},
+    {NULL},
+};
+
+static const struct schema auth_rows[] = {
+    {"scheme", SCHEMA_TEXT, "\"digest\"", .min = 1, .max = 64,
+     .text = "ZooKeeper's authentication scheme"},
+    {"file", SCHEMA_PATH, .required = true,
+     .text = "file with the secret (digest: user:password)"},
+    {NULL},
+};
+
+static const struct schema tls_rows[] = {
+    {"ca", SCHEMA_PATH, .text = "file with the authorities to trust; no effect yet"},
+    {"cert", SCHEMA_PATH, .text = "file with this node's certificate; no effect yet"},
+    {"key", SCHEMA_PATH, .text = "file with its private key; no effect yet"},
+    {NULL},
+};
+
+static const struct schema source_rows[] = {
+    {"zookeeper", SCHEMA_TEXT, .min = 1, .max = 4096,
+     .text = "connect string: host:port,…/chroot; the port is 2181 if not said"},
+    {"file", SCHEMA_PATH, .text = "cluster.yaml instead of ZooKeeper"},
+    {"root", SCHEMA_URI_PATH, "\"/atlas\"", .text = "znode that holds the realms"},
+    {"format", SCHEMA_CHOICE, "\"atlas\"", .choices = formats,
+     .text = "how records are written; no effect yet for formats other than atlas"},
+    {"path", SCHEMA_URI_PATH,
+     .text = "where other formats keep a service, with {service}; no effect yet"},
+    {"auth", SCHEMA_OBJECT, .rows = auth_rows, .text = "who this node says it is"},
+    {"tls", SCHEMA_OBJECT, .rows = tls_rows,
+     .text = "encrypt the connection; no effect yet"},
+    {"session_timeout", SCHEMA_DURATION, "\"10s\"", .min = SECOND, .max = 10 * MINUTE,
+     .text = "ZooKeeper's session time-out"},
+    {NULL},
+};
+
+static const struct schema services_rows[] = {
+    {"include", SCHEMA_LIST_OF_TEXT, "[\"*\"]",
+     .text = "services to serve, as patterns (fnmatch)"},
+    {"exclude", SCHEMA_LIST_OF_TEXT, "[]", .text = "services to leave out of these"},
+    {"defaults", SCHEMA_OBJECT, "{}",
+     .text = "fields of a service, for all that do not say them"},
+    {"overrides", SCHEMA_MAP_OF_OBJECTS, "{}",
+     .text = "by service: fields that win over the registry's, haproxy, default_hosts"},
+    {NULL},
+};
+
+static const struct schema routing_rows[] = {
+    {"header", SCHEMA_TEXT, "\"Runscope-Service\"", .min = 1, .max = 128,
+     .text = "request header that names the service"},
+    {"bind", SCHEMA_ADDRESS, "\"127.0.0.1:8000\"",
+     .text = "where clients reach the services"},
+    {"mode", SCHEMA_CHOICE, "\"auto\"", .choices = routing_modes,
+     .text = "acl: one ACL a service; map: one map; auto: acl up to 32 services"},
+    {NULL},
+};
+
+static const struct schema output_rows[] = {
+    {"template", SCHEMA_TEXT, .required = true, .min = 1, .max = 255,
+     .text = "name of the template, searched in the template folders"},
+    {"path", SCHEMA_PATH, .required = true,
+     .text = "file that is written, an absolute path"},
+    {"check", SCHEMA_CHOICE, .choices = checks,
+     .text = "who must accept it; default: haproxy for haproxy.cfg, else none"},
+    {"on_change", SCHEMA_LIST_OF_TEXT, .min = 1, .max = 256,
+     .text = "command to run after it changed, word by word"},
+    {"mode", SCHEMA_TEXT, "\"0644\"", .text = "permissions of a new file, octal"},
+    {NULL},
+};
+
+static const struct schema haproxy_rows[] = {
+    {"control", SCHEMA_CHOICE, "\"supervise\"", .choices = controls,
+     .text = "who runs HAProxy, and how it is told to reload"},
+    {"binary", SCHEMA_PATH, "\"haproxy\"", .text = "the program, searched in PATH"},
+    {"socket", SCHEMA_PATH, "\"/run/hatlas/haproxy.sock\"", .max = SOCKET_MAX,
+     .text = "its stats socket (Runtime API)"},
+    {"master_socket", SCHEMA_PATH, "\"/run/hatlas/haproxy-master.sock\"",
+     .max = SOCKET_MAX, .text = "its master socket (haproxy -S)"},
+    {"unit", SCHEMA_TEXT, "\"haproxy.service\"", .min = 1, .max = 255,
+     .text = "control systemd: the unit to reload"},
+    {"command", SCHEMA_LIST_OF_TEXT, .min = 1, .max = 256,
+     .text = "control command: what reloads it, word by word"},
+    {"reload_timeout", SCHEMA_DURATION, "\"10s\"", .min = 100, .max = HOUR,
+     .text = "until a reload that did not end has failed"},
+    {"stop_timeout", SCHEMA_DURATION, "\"30s\"", .max = HOUR,
+     .text = "for open connections to end when hatlas stops"},
+    {"hard_stop_after", SCHEMA_DURATION, "\"15m\"", .min = SECOND, .max = DAY,
+     .text = "until an old worker is ended after a reload"},
+    {"stats", SCHEMA_ADDRESS, "\"127.0.0.1:8404\"",
+     .text = "where HAProxy shows its statistics and metrics"},
+    {NULL},
+};
+
+static const struct schema apply_rows[] = {
+    {"coalesce", SCHEMA_DURATION, "\"20ms\"", .max = MINUTE,
+     .text = "quiet time to wait for more changes"},
+    {"max_wait", SCHEMA_DURATION, "\"1s\"", .max = HOUR,
+     .text = "longest time a change waits for others"},
+    {"min_reload_interval", SCHEMA_DURATION, "\"2s\"", .max = DAY,
+     .text = "least time between two reloads"},
+    {"reload_jitter", SCHEMA_PERCENT, "\"0%\"",
+     .text = "spread of that time over the nodes; no effect yet"},
+    {"runtime", SCHEMA_BOOL, "true",
+     .text = "false: reload for every change; no effect yet"},
+    {NULL},
+};
+
+static const struct schema guard_rows[] = {
+    {"empty_service", SCHEMA_CHOICE, "\"keep\"", .choices = empty_service,
+     .text = "what becomes of a service's last hosts when all go; no effect yet"},
+    {"max_loss", SCHEMA_PERCENT, "\"50%\"",
+     .text = "share of hosts that may go at once; no effect yet"},
+    {"grace", SCHEMA_DURATION, "\"30s\"", .max = DAY,
+     .text = "how long a loss is held back; no effect yet"},
+    {NULL},
+};
+
+static const struct schema status_rows[] = {
+    {"listen", SCHEMA_ADDRESS,
+     .text = "where the status page and metrics are; not set: nowhere; no effect yet"},
+    {NULL},
+};
+
+static const struct schema log_rows[] = {
+    {"level", SCHEMA_CHOICE, "\"info\"", .choices = log_levels,
+     .text = "least weight of a line that is written"},
+    {"format", SCHEMA_CHOICE, "\"logfmt\"", .choices = log_formats,
+     .text = "how a line is written"},
+    {NULL},
+};
+
+const struct schema settings_schema[] = {
+    {"realm", SCHEMA_NAME, "\"local\"",
+     .text = "environment to read: local, testing, production, …"},
+    {"node", SCHEMA_OBJECT, "{}", .rows = node_rows, .text = "this machine"},
+    {"sources", SCHEMA_LIST_OF_OBJECTS, "[{\"zookeeper\": \"127.0.0.1:2181\"}]", .min = 1,
+     .max = 64, .rows = source_rows,
+     .text = "where services and hosts are read, merged in order"},
+    {"services", SCHEMA_OBJECT, "{}", .rows = services_rows,
+     .text = "which services, and what is said of them here"},
+    {"routing", SCHEMA_OBJECT, "{}", .rows = routing_rows,
+     .text = "how a request finds its service"},
+    {"outputs", SCHEMA_LIST_OF_OBJECTS,
+     "[{\"template\": \"haproxy.cfg\", \"path\": \"/run/hatlas/haproxy.cfg\"},"
+     " {\"template\": \"services.map\", \"path\": \"/run/hatlas/services.map\"}]",
+     .min = 1, .max = 256, .rows = output_rows, .text = "files that are written"},
+    {"templates", SCHEMA_LIST_OF_TEXT, "[]", .max = 64,
+     .text = "folders searched for templates before the shipped ones"},
+    {"haproxy", SCHEMA_OBJECT, "{}", .rows = haproxy_rows, .text = "HAProxy itself"},
+    {"apply", SCHEMA_OBJECT, "{}", .rows = apply_rows,
+     .text = "when changes are put in place"},
+    {"guard", SCHEMA_OBJECT, "{}", .rows = guard_rows,
+     .text = "protection from a registry that lost its hosts; no effect yet"},
+    {"cache", SCHEMA_PATH, "\"/var/lib/hatlas/catalog.json\"",
+     .text = "file that keeps the last catalog; no effect yet"},
+    {"status", SCHEMA_OBJECT, "{}", .rows = status_rows,
+     .text = "hatlas's own status; no effect yet"},
+    {"log", SCHEMA_OBJECT, "{}", .rows = log_rows, .text = "the log, on standard error"},
+    {"vars", SCHEMA_OBJECT, "{}", .text = "free values for templates"},
+    {NULL},
+};
