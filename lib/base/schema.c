@@ -602,7 +602,8 @@ json_t *schema_apply(const struct schema *table, const json_t *input, bool defau
     static const struct schema whole = {.type = SCHEMA_OBJECT};
     struct checker checker = {from, defaults};
     (void)place(from, input, NULL, SIZE_MAX, where);
-    struct subject subject = {&whole, input, "", where};
+    /* Only objects and lists have places of their own. */
+    struct subject subject = {&whole, input, "", from->where ? from->where : where};
     if (!json_is_object(input))
         return unexpected(&checker, &subject);
     return check_object(&checker, table, input, "", from->unknown);

@@ -93,11 +93,12 @@ static const struct service *make_service(const struct reader *reader, const cha
     return service;
 }
 
-/* Takes a member that has to be of a type out of the fields: a new reference, or NULL. */
-static json_t *take(const struct reader *reader, json_t *fields, const json_t *record,
-                    const char *key, json_type type, const char *expected) {
-    json_t *value = json_incref(json_object_get(fields, key));
-    (void)json_object_del(fields, key);
+/* Takes a member that is no field of the service out of its record: a new reference, or
+ * NULL. */
+static json_t *take(const struct reader *reader, json_t *record, const char *key,
+                    json_type type, const char *expected) {
+    json_t *value = json_incref(json_object_get(record, key));
+    (void)json_object_del(record, key);
     if (!value || json_typeof(value) == type)
         return value;
     char where[512];
@@ -109,18 +110,15 @@ static json_t *take(const struct reader *reader, json_t *fields, const json_t *r
 }
 
 static const struct service *read_service(const struct reader *reader, const char *name,
-                                          const json_t *record, const char *where) {
+                                          json_t *record, const char *where) {
     struct schema_input from = {
         .places = reader->places, .where = where, .problems = reader->problems};
-    json_t *nothing = json_object();
+    json_t *vars = take(reader, record, "config", JSON_OBJECT, "an object of variables");
+    json_t *hosts = take(reader, record, "hosts", JSON_ARRAY, "a list of hosts");
     json_t *fields =
-        service_fields_decode(json_is_null(record) ? nothing : record, &from);
-    json_t *vars =
-        take(reader, fields, record, "config", JSON_OBJECT, "an object of variables");
-    json_t *hosts = take(reader, fields, record, "hosts", JSON_ARRAY, "a list of hosts");
+        json_is_null(record) ? json_object() : service_fields_decode(record, &from);
     const struct service *service =
         make_service(reader, name, fields, vars, hosts, where);
-    json_decref(nothing);
     json_decref(hosts);
     json_decref(vars);
     json_decref(fields);
