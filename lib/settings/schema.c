@@ -1,7 +1,13 @@
 /* The table behind hatlas.yaml: one row a key. README.md is checked against it. */
 #include "settings/settings.h"
 
-enum { SECOND = 1000, MINUTE = 60 * SECOND, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
+enum {
+    SECOND = 1000,
+    MINUTE = 60 * SECOND,
+    TEN_MINUTES = 10 * MINUTE,
+    HOUR = 60 * MINUTE,
+    DAY = 24 * HOUR
+};
 
 /* HAProxy binds a socket under a longer name first, and sun_path has 108 bytes. */
 enum { SOCKET_MAX = 90 };
@@ -51,7 +57,7 @@ static const struct schema source_rows[] = {
     {"auth", SCHEMA_OBJECT, .rows = auth_rows, .text = "who this node says it is"},
     {"tls", SCHEMA_OBJECT, .rows = tls_rows,
      .text = "encrypt the connection; no effect yet"},
-    {"session_timeout", SCHEMA_DURATION, "\"10s\"", .min = SECOND, .max = 10 * MINUTE,
+    {"session_timeout", SCHEMA_DURATION, "\"10s\"", .min = SECOND, .max = TEN_MINUTES,
      .text = "ZooKeeper's session time-out"},
     {NULL},
 };
