@@ -71,8 +71,10 @@ static void describe_limits(const struct schema *row, const char *unit,
 
 static void describe_size(const struct schema *row, const char *unit,
                           struct buffer *out) {
-    if (row->max)
+    if (row->min && row->max)
         buffer_printf(out, " of %" PRId64 " to %" PRId64 " %s", row->min, row->max, unit);
+    else if (row->max)
+        buffer_printf(out, " of at most %" PRId64 " %s", row->max, unit);
     else if (row->min)
         buffer_printf(out, " of at least %" PRId64 " %s", row->min, unit);
 }
