@@ -45,8 +45,8 @@ void loader_outputs(struct loader *loader);
 void loader_template_dirs(struct loader *loader);
 
 /* Frees what the first two filled. */
-void sources_free(struct settings *settings);
-void outputs_free(struct settings *settings);
+void loader_sources_free(struct settings *settings);
+void loader_outputs_free(struct settings *settings);
 
 /* Returns the list of strings as a NULL-terminated array of its own, NULL for no list. */
 char **strings_new(const json_t *list);

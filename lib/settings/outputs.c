@@ -98,7 +98,7 @@ void loader_outputs(struct loader *loader) {
     }
 }
 
-void outputs_free(struct settings *settings) {
+void loader_outputs_free(struct settings *settings) {
     for (size_t i = 0; i < settings->output_count; i++) {
         free(settings->outputs[i].template);
         free(settings->outputs[i].path);

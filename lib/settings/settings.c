@@ -172,10 +172,10 @@ void settings_free(struct settings *settings) {
     free(settings->realm);
     free(settings->node_name);
     free(settings->node_zone);
-    sources_free(settings);
+    loader_sources_free(settings);
     strings_free(settings->include);
     strings_free(settings->exclude);
-    outputs_free(settings);
+    loader_outputs_free(settings);
     strings_free(settings->template_dirs);
     free(settings->haproxy.binary);
     free(settings->haproxy.socket);

@@ -133,7 +133,7 @@ void loader_sources(struct loader *loader) {
         fill_source(loader, &settings->sources[i], json_array_get(list, i), i);
 }
 
-void sources_free(struct settings *settings) {
+void loader_sources_free(struct settings *settings) {
     for (size_t i = 0; i < settings->source_count; i++) {
         struct source_settings *source = &settings->sources[i];
         free(source->file);
