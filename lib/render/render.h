@@ -12,7 +12,8 @@ struct renderer;
 /* What templates see besides the catalog, and where they are. All is borrowed and must
  * outlive the renderer. */
 struct render_options {
-    const char *const *dirs; /* folders searched for a template, in order; NULL-terminated */
+    const char *const
+        *dirs; /* folders searched for a template, in order; NULL-terminated */
     const json_t *globals;   /* object: each member is a global of that name: realm, node,
                                 routing, haproxy, vars, … (see settings_globals) */
     const json_t *defaults;  /* services.defaults of hatlas.yaml: an object or NULL */
@@ -23,8 +24,8 @@ struct render_options {
 struct renderer *renderer_new(const struct render_options *options);
 void renderer_free(struct renderer *renderer);
 
-/* Appends what the template makes of the catalog. The same catalog gives the same bytes. On
- * failure nothing is appended and the error's place is "template:line". Templates are
+/* Appends what the template makes of the catalog. The same catalog gives the same bytes.
+ * On failure nothing is appended and the error's place is "template:line". Templates are
  * compiled once and again when their file changes. */
 bool renderer_render(struct renderer *renderer, const char *template,
                      const struct catalog *catalog, struct buffer *out,

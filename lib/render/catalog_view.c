@@ -1,0 +1,380 @@
+/* The views of services and hosts. */
+#include "render/catalog_view.h"
+#include "catalog/fields.h"
+#include "render/field.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SERVICE_NAME = 1,
+    SERVICE_HOSTS,
+    SERVICE_HOST_COUNT,
+    SERVICE_VARS,
+    SERVICE_EXTRA,
+    SERVICE_HAPROXY,
+    SERVICE_FIELDS, /* and on: rows of service_schema */
+};
+
+static const char *const service_own_names[] = {
+    [SERVICE_NAME] = "name",
+    [SERVICE_HOSTS] = "hosts",
+    [SERVICE_HOST_COUNT] = "host_count",
+    [SERVICE_VARS] = "vars",
+    [SERVICE_EXTRA] = "extra",
+    [SERVICE_HAPROXY] = "haproxy",
+};
+
+enum {
+    HOST_ID = 1,
+    HOST_NAME,
+    HOST_HOST,
+    HOST_PORT,
+    HOST_ADDRESS,
+    HOST_ZONE,
+    HOST_WEIGHT,
+    HOST_MAXCONN,
+    HOST_ENABLED,
+    HOST_DRAIN,
+    HOST_BACKUP,
+    HOST_LABELS,
+    HOST_EXTRA,
+    HOST_KEYS,
+};
+
+/* Without the first, NULL-terminated. */
+static const char *const host_own_names[HOST_KEYS + 1] = {
+    [HOST_ID] = "id",         [HOST_NAME] = "name",       [HOST_HOST] = "host",
+    [HOST_PORT] = "port",     [HOST_ADDRESS] = "address", [HOST_ZONE] = "zone",
+    [HOST_WEIGHT] = "weight", [HOST_MAXCONN] = "maxconn", [HOST_ENABLED] = "enabled",
+    [HOST_DRAIN] = "drain",   [HOST_BACKUP] = "backup",   [HOST_LABELS] = "labels",
+    [HOST_EXTRA] = "extra",
+};
+
+static void set_key(lua_State *L, const char *name, lua_Integer key) {
+    lua_pushinteger(L, key);
+    lua_setfield(L, -2, name);
+}
+
+void service_keys_push(lua_State *L) {
+    const struct renderer *renderer = state_renderer(L);
+    lua_newtable(L);
+    for (size_t i = 0; i < renderer->field_count; i++)
+        set_key(L, renderer->fields[i].row->name, (lua_Integer)(SERVICE_FIELDS + i));
+    for (int i = 1; i < SERVICE_FIELDS; i++)
+        set_key(L, service_own_names[i], i);
+}
+
+void host_keys_push(lua_State *L) {
+    lua_newtable(L);
+    for (int i = 1; i < HOST_KEYS; i++)
+        set_key(L, host_own_names[i], i);
+}
+
+const char **service_names(lua_State *L) {
+    const struct renderer *renderer = state_renderer(L);
+    size_t count = 0;
+    const char **names =
+        arena_alloc(L, (renderer->field_count + SERVICE_FIELDS) * sizeof *names);
+    for (int i = 1; i < SERVICE_FIELDS; i++)
+        names[count++] = service_own_names[i];
+    for (size_t i = 0; i < renderer->field_count; i++)
+        names[count++] = renderer->fields[i].row->name;
+    return names;
+}
+
+const char *const *host_names(size_t *count) {
+    *count = HOST_KEYS - 1;
+    return host_own_names + 1;
+}
+
+/* FNV-1a over the strings with their NULs, then a finalizer, because FNV alone orders
+ * names that differ in their last characters only by those. */
+static uint64_t hash(uint64_t sum, const char *text) {
+    do
+        sum = (sum ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    while (*text++);
+    return sum;
+}
+
+static uint64_t finish(uint64_t sum) {
+    sum = (sum ^ (sum >> 33)) * UINT64_C(0xff51afd7ed558ccd);
+    sum = (sum ^ (sum >> 33)) * UINT64_C(0xc4ceb9fe1a85ec53);
+    return sum ^ (sum >> 33);
+}
+
+static int compare_hosts(const void *a, const void *b) {
+    const struct host_view *x = a;
+    const struct host_view *y = b;
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    return strcmp(x->host->id, y->host->id);
+}
+
+static struct host_view *host_views(lua_State *L, struct service_view *view) {
+    const struct service *service = view->service;
+    const char *seed = state_renderer(L)->options.order_seed;
+    if (view->host_views || !service->host_count)
+        return view->host_views;
+    struct host_view *views = arena_alloc(L, service->host_count * sizeof *views);
+    uint64_t sum = UINT64_C(14695981039346656037);
+    if (seed)
+        sum = hash(hash(sum, seed), service->name);
+    for (size_t i = 0; i < service->host_count; i++) {
+        const struct host *host = service->hosts[i];
+        uint64_t rank = seed ? finish(hash(sum, host->id)) : 0;
+        views[i] = (struct host_view){{VIEW_HOST, NULL, "host"}, host, rank};
+    }
+    if (seed)
+        qsort(views, service->host_count, sizeof *views, compare_hosts);
+    view->host_views = views;
+    return views;
+}
+
+static struct service_view *service_of_hosts(const struct view *hosts) {
+    return (struct service_view *)hosts->parent;
+}
+
+bool view_push_item(lua_State *L, const struct view *view, lua_Integer i) {
+    void *item = NULL;
+    if (view->kind == VIEW_HOSTS) {
+        struct service_view *service = service_of_hosts(view);
+        if (i >= 1 && (lua_Unsigned)i <= service->service->host_count)
+            item = &host_views(L, service)[i - 1];
+    } else if (view->kind == VIEW_SERVICES) {
+        const struct run *run = state_run(L);
+        if (i >= 1 && (lua_Unsigned)i <= run->catalog->service_count)
+            item = &run->services[i - 1];
+    } else {
+        return false;
+    }
+    if (item)
+        lua_pushlightuserdata(L, item);
+    else
+        lua_pushnil(L);
+    return true;
+}
+
+static int compare_service(const void *name, const void *item) {
+    const struct service_view *view = item;
+    return strcmp(name, view->service->name);
+}
+
+void service_find_push(lua_State *L, const char *name) {
+    struct run *run = state_run(L);
+    void *found = NULL;
+    if (run->catalog->service_count)
+        found = bsearch(name, run->services, run->catalog->service_count,
+                        sizeof *run->services, compare_service);
+    if (found)
+        lua_pushlightuserdata(L, found);
+    else
+        lua_pushnil(L);
+}
+
+void view_start(lua_State *L) {
+    struct run *run = state_run(L);
+    size_t count = run->catalog->service_count;
+    run->services = arena_alloc(L, count * sizeof *run->services);
+    for (size_t i = 0; i < count; i++) {
+        struct service_view *view = &run->services[i];
+        view->view = (struct view){VIEW_SERVICE, NULL, "service"};
+        view->hosts = (struct view){VIEW_HOSTS, &view->view, "hosts"};
+        view->service = run->catalog->services[i];
+    }
+}
+
+static const json_t * override(lua_State *L, struct service_view *view) {
+    if (!view->override_known) {
+        view->override_known = true;
+        view->override =
+            json_object_get(state_renderer(L)->options.overrides, view->service->name);
+    }
+    return view->override;
+}
+
+static void push_layers(lua_State *L, const struct service_view *service,
+                        const struct field *field, const json_t *first,
+                        const json_t *second) {
+    struct layers_view *view = arena_alloc(L, sizeof *view);
+    const char *name = field->row->name;
+    view->view = (struct view){VIEW_LAYERS, &service->view, name};
+    view->layers[0] = json_object_get(first, name);
+    view->layers[1] = json_object_get(second, name);
+    if (field->members)
+        view->field = field;
+    else
+        view->layers[2] = field->base;
+    lua_pushlightuserdata(L, view);
+}
+
+static bool is_map(enum schema_type type) {
+    return type == SCHEMA_OBJECT || type == SCHEMA_MAP_OF_TEXT ||
+           type == SCHEMA_MAP_OF_OBJECTS;
+}
+
+static bool is_list(enum schema_type type) {
+    return type == SCHEMA_LIST_OF_TEXT || type == SCHEMA_LIST_OF_NAMES ||
+           type == SCHEMA_LIST_OF_OBJECTS;
+}
+
+static void push_list(lua_State *L, const struct service_view *view, const char *name,
+                      const json_t *value) {
+    struct json_view *list = arena_alloc(L, sizeof *list);
+    *list = (struct json_view){{VIEW_JSON, &view->view, name}, false, value};
+    lua_pushlightuserdata(L, list);
+}
+
+static void push_field(lua_State *L, struct service_view *view,
+                       const struct field *field) {
+    const json_t *layers[2] = {override(L, view), view->service->fields};
+    const char *name = field->row->name;
+    if (is_map(field->row->type)) {
+        push_layers(L, view, field, layers[0], layers[1]);
+        return;
+    }
+    const json_t *value = fields_value(layers, 2, name);
+    if (!value)
+        value = field->base;
+    if (value)
+        view_push_json(L, value, &view->view, name, false);
+    else if (is_list(field->row->type))
+        push_list(L, view, name, NULL);
+    else
+        lua_pushnil(L);
+}
+
+static void push_extra(lua_State *L, const struct service_view *service) {
+    struct extra_view *view = arena_alloc(L, sizeof *view);
+    view->view = (struct view){VIEW_EXTRA, &service->view, "extra"};
+    view->service = service->service;
+    lua_pushlightuserdata(L, view);
+}
+
+/* An object that may be absent, which reads as one without members. */
+static void push_object(lua_State *L, const struct view *parent, const char *key,
+                        const json_t *value) {
+    struct layers_view *view = arena_alloc(L, sizeof *view);
+    view->view = (struct view){VIEW_LAYERS, parent, key};
+    view->layers[0] = value;
+    lua_pushlightuserdata(L, view);
+}
+
+void service_value_push(lua_State *L, struct service_view *view, lua_Integer key) {
+    const struct service *service = view->service;
+    switch (key) {
+    case SERVICE_NAME:
+        lua_pushstring(L, service->name);
+        break;
+    case SERVICE_HOSTS:
+        lua_pushlightuserdata(L, &view->hosts);
+        break;
+    case SERVICE_HOST_COUNT:
+        lua_pushinteger(L, (lua_Integer)service->host_count);
+        break;
+    case SERVICE_VARS:
+        push_object(L, &view->view, "vars", service->vars);
+        break;
+    case SERVICE_EXTRA:
+        push_extra(L, view);
+        break;
+    case SERVICE_HAPROXY:
+        push_list(L, view, "haproxy", json_object_get(override(L, view), "haproxy"));
+        break;
+    default:
+        push_field(L, view, &state_renderer(L)->fields[key - SERVICE_FIELDS]);
+    }
+}
+
+static char *append_port(char *end, unsigned port) {
+    char digits[8];
+    size_t count = 0;
+    do
+        digits[count++] = (char)('0' + port % 10);
+    while (port /= 10);
+    *end++ = ':';
+    while (count)
+        *end++ = digits[--count];
+    return end;
+}
+
+static void push_address(lua_State *L, const struct host *host) {
+    char text[300];
+    size_t len = strlen(host->host);
+    bool v6 = memchr(host->host, ':', len) != NULL;
+    char *end = text;
+    if (len > sizeof text - 16)
+        luaL_error(L, "the host's name is too long");
+    if (v6)
+        *end++ = '[';
+    memcpy(end, host->host, len);
+    end += len;
+    if (v6)
+        *end++ = ']';
+    end = append_port(end, host->port);
+    lua_pushlstring(L, text, (size_t)(end - text));
+}
+
+static void push_labels(lua_State *L, const struct host_view *view) {
+    struct labels_view *labels = arena_alloc(L, sizeof *labels);
+    labels->view = (struct view){VIEW_LABELS, &view->view, "labels"};
+    labels->host = view->host;
+    lua_pushlightuserdata(L, labels);
+}
+
+void host_value_push(lua_State *L, const struct host_view *view, lua_Integer key) {
+    const struct host *host = view->host;
+    switch (key) {
+    case HOST_ID:
+        lua_pushstring(L, host->id);
+        break;
+    case HOST_NAME:
+        lua_pushstring(L, host->name);
+        break;
+    case HOST_HOST:
+        lua_pushstring(L, host->host);
+        break;
+    case HOST_PORT:
+        lua_pushinteger(L, host->port);
+        break;
+    case HOST_ADDRESS:
+        push_address(L, host);
+        break;
+    case HOST_ZONE:
+        lua_pushstring(L, host->zone);
+        break;
+    case HOST_WEIGHT:
+        lua_pushinteger(L, host->weight);
+        break;
+    case HOST_MAXCONN:
+        if (host->maxconn)
+            lua_pushinteger(L, host->maxconn);
+        else
+            lua_pushnil(L);
+        break;
+    case HOST_ENABLED:
+        lua_pushboolean(L, host->enabled);
+        break;
+    case HOST_DRAIN:
+        lua_pushboolean(L, host->drain);
+        break;
+    case HOST_BACKUP:
+        lua_pushboolean(L, host->backup);
+        break;
+    case HOST_LABELS:
+        push_labels(L, view);
+        break;
+    default:
+        push_object(L, &view->view, "extra", host->extra);
+    }
+}
+
+void label_push(lua_State *L, const struct host *host, const char *name) {
+    const char *value = NULL;
+    for (size_t i = 0; i < host->label_count && !value; i++)
+        if (!strcmp(host->labels[i].name, name))
+            value = host->labels[i].value;
+    lua_pushstring(L, value);
+}

@@ -1,0 +1,26 @@
+/* The views of services and hosts. Indexing finds a key's number in a Lua table, so that
+ * no names are compared. */
+#ifndef HATLAS_RENDER_CATALOG_VIEW_H
+#define HATLAS_RENDER_CATALOG_VIEW_H
+
+#include "render/view.h"
+
+/* Pushes a table from the names of a service's (a host's) keys to their numbers. */
+void service_keys_push(lua_State *L);
+void host_keys_push(lua_State *L);
+
+/* Pushes one value. `key` is a number of the tables above. */
+void service_value_push(lua_State *L, struct service_view *view, lua_Integer key);
+void host_value_push(lua_State *L, const struct host_view *view, lua_Integer key);
+
+/* The names, NULL-terminated. */
+const char **service_names(lua_State *L);
+const char *const *host_names(size_t *count);
+
+/* Pushes services.by_name's answer: the service of that name, or nil. */
+void service_find_push(lua_State *L, const char *name);
+
+/* Pushes a host's label, or nil. */
+void label_push(lua_State *L, const struct host *host, const char *name);
+
+#endif

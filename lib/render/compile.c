@@ -1,0 +1,224 @@
+/* Templates as Lua. Text never becomes Lua source: a line of text is a call with the
+ * line's number, and only what stands between {{ and }} is copied. */
+#include "render/compile.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { VALUES_MAX = 100 }; /* of one line: they are arguments of one Lua call */
+
+struct compiler {
+    struct program *program;
+    const char *name;
+    enum quote quote; /* QUOTE_BARE: HAProxy's config */
+    struct buffer *lua;
+    struct error *error;
+};
+
+static bool fault(struct compiler *compiler, const char *what) {
+    char where[sizeof compiler->error->where];
+    (void)snprintf(where, sizeof where, "%s:%zu", compiler->name,
+                   compiler->program->line_count);
+    return error_set(compiler->error, where, "%s", what);
+}
+
+static char *skip_string(char *p, const char *end) {
+    char quote = *p;
+    for (p++; p < end && *p != quote; p++)
+        if (*p == '\\' && p + 1 < end)
+            p++;
+    return p < end ? p + 1 : NULL;
+}
+
+/* Skips [[…]] and [==[…]==]; returns `p` itself where there is none. */
+static char *skip_long_string(char *p, const char *end) {
+    size_t level = strspn(p + 1, "=");
+    if (p + level + 1 >= end || p[level + 1] != '[')
+        return p;
+    for (char *close = p + level + 2; close + level + 1 < end; close++)
+        if (close[0] == ']' && strspn(close + 1, "=") == level && close[level + 1] == ']')
+            return close + level + 2;
+    return NULL;
+}
+
+/* Finds the }} that ends the expression; strings, and brackets in pairs, are skipped. */
+static char *expression_end(char *p, const char *end) {
+    char open[64];
+    size_t depth = 0;
+    while (p < end) {
+        char *start = p;
+        if (*p == '"' || *p == '\'')
+            p = skip_string(p, end);
+        else if (*p == '[')
+            p = skip_long_string(p, end);
+        if (!p)
+            return NULL;
+        if (p > start)
+            continue;
+        if (!depth && p[0] == '}' && p[1] == '}')
+            return p;
+        if (strchr("([{", *p)) {
+            if (depth == sizeof open)
+                return NULL;
+            open[depth++] = *p;
+        } else if (strchr(")]}", *p)) {
+            char wanted = *p == ')' ? '(' : *p == ']' ? '[' : '{';
+            if (!depth || open[--depth] != wanted)
+                return NULL;
+        } else if (p[0] == '-' && p[1] == '-') {
+            return NULL;
+        }
+        p++;
+    }
+    return NULL;
+}
+
+static char *trim(char *start, char **end) {
+    while (start < *end && (*start == ' ' || *start == '\t'))
+        start++;
+    while (*end > start && ((*end)[-1] == ' ' || (*end)[-1] == '\t'))
+        (*end)--;
+    return start;
+}
+
+static char *find_open(char *p, const char *end) {
+    return memmem(p, (size_t)(end - p), "{{", 2);
+}
+
+static bool add_value(struct compiler *compiler, struct quote_scan *scan, char *start,
+                      char *end) {
+    struct program *program = compiler->program;
+    struct program_line *line = &program->lines[program->line_count - 1];
+    char *last = end;
+    start = trim(start, &last);
+    if (start == last)
+        return fault(compiler, "nothing between '{{' and '}}'");
+    if (scan->escaped)
+        return fault(compiler, "a backslash before '{{'");
+    if (line->value_count == VALUES_MAX)
+        return fault(compiler, "more than 100 values in a line");
+    buffer_puts(compiler->lua, ",(");
+    buffer_append(compiler->lua, start, (size_t)(last - start));
+    buffer_putc(compiler->lua, ')');
+    *last = '\0';
+    program->values =
+        mem_grow(program->values, program->value_count, sizeof *program->values);
+    program->values[program->value_count++] = (struct program_value){
+        start, compiler->quote == QUOTE_BARE ? scan->quote : compiler->quote, NULL, 0};
+    line->value_count++;
+    quote_scan_value(scan);
+    return true;
+}
+
+/* HAProxy would refuse the line, wherever it lands: better to say so with its place here.
+ */
+static bool check_line(struct compiler *compiler, const struct quote_scan *scan) {
+    if (compiler->quote != QUOTE_BARE)
+        return true;
+    if (scan->quote == QUOTE_DOUBLE || scan->quote == QUOTE_SINGLE)
+        return fault(compiler, "a quote is not closed in this line");
+    if (scan->words > PROGRAM_WORDS_MAX)
+        return fault(compiler, "more than the 64 words that HAProxy reads in a line");
+    return true;
+}
+
+/* `end` is where the line's newline stands, which belongs to the text. */
+static bool text_line(struct compiler *compiler, char *p, char *end, bool newline) {
+    struct program *program = compiler->program;
+    struct program_line *line = &program->lines[program->line_count - 1];
+    struct quote_scan scan = {0};
+    bool haproxy = compiler->quote == QUOTE_BARE;
+    *line = (struct program_line){true, haproxy, p, 0, program->value_count, 0};
+    size_t *len = &line->len;
+    buffer_printf(compiler->lua, ";_line(%zu", program->line_count);
+    for (char *open; (open = find_open(p, end));) {
+        *len = (size_t)(open - p);
+        quote_scan_text(&scan, p, *len);
+        char *close = expression_end(open + 2, end);
+        if (!close)
+            return fault(compiler, "'{{' without its '}}', or a comment, a string or a "
+                                   "bracket between them that does not end");
+        if (!add_value(compiler, &scan, open + 2, close))
+            return false;
+        p = close + 2;
+        program->values[program->value_count - 1].text = p;
+        len = &program->values[program->value_count - 1].len;
+    }
+    quote_scan_text(&scan, p, (size_t)(end - p));
+    *len = (size_t)(end - p) + newline;
+    buffer_puts(compiler->lua, ")");
+    return check_line(compiler, &scan);
+}
+
+static bool is_clean(const char *start, const char *end) {
+    if (memchr(start, '\0', (size_t)(end - start)))
+        return false;
+    for (const char *p = start; p < end; p++) {
+        size_t run = strcspn(p, "\t\n");
+        if (p + run > end)
+            run = (size_t)(end - p);
+        if (!text_is_clean(p, run))
+            return false;
+        p += run;
+    }
+    return true;
+}
+
+static bool compile_line(struct compiler *compiler, char *start, char *end,
+                         bool newline) {
+    struct program *program = compiler->program;
+    program->lines =
+        mem_grow(program->lines, program->line_count, sizeof *program->lines);
+    program->lines[program->line_count++] = (struct program_line){0};
+    if (!is_clean(start, end))
+        return fault(compiler,
+                     "a control character (a carriage return?) or invalid UTF-8");
+    char *first = start + strspn(start, " \t");
+    if (first >= end || *first != '%')
+        return text_line(compiler, start, end, newline);
+    if (first[1] == '%') {
+        memmove(start + 1, start, (size_t)(first - start));
+        return text_line(compiler, start + 1, end, newline);
+    }
+    buffer_append(compiler->lua, first + 1, (size_t)(end - first - 1));
+    return true;
+}
+
+static bool has_ending(const char *name, const char *ending) {
+    size_t len = strlen(name);
+    size_t want = strlen(ending);
+    return len >= want && !strcmp(name + len - want, ending);
+}
+
+bool program_compile(struct program *program, const char *name, const char *text,
+                     size_t len, struct buffer *lua, struct error *error) {
+    *program = (struct program){.text = mem_strndup(text, len)};
+    struct compiler compiler = {program, name, QUOTE_NONE, lua, error};
+    if (has_ending(name, ".cfg"))
+        compiler.quote = QUOTE_BARE;
+    else if (has_ending(name, ".map"))
+        compiler.quote = QUOTE_MAP;
+    buffer_puts(lua, "local _line,_ENV=...");
+    char *end = program->text + len;
+    bool good = true;
+    for (char *p = program->text; good && p < end;) {
+        char *newline = memchr(p, '\n', (size_t)(end - p));
+        char *line_end = newline ? newline : end;
+        buffer_putc(lua, program->line_count ? '\n' : ';');
+        good = compile_line(&compiler, p, line_end, newline != NULL);
+        p = line_end + (newline != NULL);
+    }
+    if (!good)
+        program_free(program);
+    return good;
+}
+
+void program_free(struct program *program) {
+    free(program->text);
+    free(program->lines);
+    free(program->values);
+    *program = (struct program){0};
+}
