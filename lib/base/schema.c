@@ -603,9 +603,11 @@ json_t *schema_apply(const struct schema *table, const json_t *input, bool defau
     char where[PLACE_MAX];
     static const struct schema whole = {.type = SCHEMA_OBJECT};
     struct checker checker = {from, defaults};
-    (void)place(from, input, NULL, SIZE_MAX, where);
     /* Only objects and lists have places of their own. */
-    struct subject subject = {&whole, input, "", from->where ? from->where : where};
+    struct schema_input caller = {.where = from->where};
+    bool has_place = !from->where || json_is_object(input) || json_is_array(input);
+    (void)place(has_place ? from : &caller, input, NULL, SIZE_MAX, where);
+    struct subject subject = {&whole, input, "", where};
     if (!json_is_object(input))
         return unexpected(&checker, &subject);
     return check_object(&checker, table, input, "", from->unknown);
