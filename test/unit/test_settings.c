@@ -104,8 +104,10 @@ static void run_valid(const char *path) {
     read_expected(path, &expected);
     struct settings *settings =
         settings_parse(buffer_str(&text), text.len, path, NULL, &problems);
-    if (!settings)
+    if (!settings) {
         fail_msg("%s: %s", problems.items[0].where, problems.items[0].text);
+        return;
+    }
     json_t *tree = yaml_parse(buffer_str(&expected), expected.len, path, NULL, &problems);
     assert_non_null(tree);
     if (!json_equal(tree, settings->tree)) {
@@ -583,8 +585,10 @@ static void example(void **state) {
     struct settings_flags flags = {.config = SOURCE_DIR "/examples/hatlas.yaml"};
     struct problems problems = {0};
     struct settings *s = settings_load(&flags, &problems);
-    if (!s)
+    if (!s) {
         fail_msg("%s: %s", problems.items[0].where, problems.items[0].text);
+        return;
+    }
     assert_string_equal(s->node_name, "host-014");
     settings_free(s);
 }
@@ -677,11 +681,11 @@ static void reference(void **state) {
     (void)state;
     struct buffer page = BUFFER_INIT;
     read_text(SOURCE_DIR "/lib/settings/README.md", &page);
-    char *keys = strstr(page.data, "\n## Keys\n");
-    assert_non_null(keys);
-    char *end = strstr(keys, "\n### Types\n");
+    const char *begin = strstr(buffer_str(&page), "\n## Keys\n");
+    assert_non_null(begin);
+    const char *end = strstr(begin, "\n### Types\n");
     assert_non_null(end);
-    *end = '\0';
+    char *keys = mem_strndup(begin, (size_t)(end - begin));
     size_t said = 0;
     for (const char *row = keys; (row = strstr(row, "\n| `")); row++) {
         char *key = mem_strndup(row + 4, strcspn(row + 4, "`"));
@@ -691,6 +695,7 @@ static void reference(void **state) {
         said++;
     }
     assert_int_equal(said, check_reference(settings_schema, "", keys));
+    free(keys);
     buffer_free(&page);
 }
 
@@ -734,7 +739,7 @@ static void reference_messages(void **state) {
     set("HATLAS_ROUTING_BIN", ":80");
     assert_null(settings_parse(text, strlen(text), "hatlas.yaml", NULL, &problems));
     say_problems(&problems, &said);
-    if (!strstr(page.data, said.data))
+    if (!strstr(buffer_str(&page), buffer_str(&said)))
         fail_msg("lib/settings/README.md does not show\n%s", said.data);
     problems_free(&problems);
     buffer_free(&page);
