@@ -39,7 +39,8 @@ static const struct schema auth_rows[] = {
 };
 
 static const struct schema tls_rows[] = {
-    {"ca", SCHEMA_PATH, .text = "file with the authorities to trust; no effect yet"},
+    {"ca", SCHEMA_PATH, .required = true,
+     .text = "file with the authorities to trust; no effect yet"},
     {"cert", SCHEMA_PATH, .text = "file with this node's certificate; no effect yet"},
     {"key", SCHEMA_PATH, .text = "file with its private key; no effect yet"},
     {NULL},

@@ -1,4 +1,5 @@
-/* hatlas.yaml as a struct. Every key has a default that works; README.md has the table. */
+/* hatlas.yaml as a struct. Every key has a default that works; README.md has the table.
+ */
 #ifndef HATLAS_SETTINGS_SETTINGS_H
 #define HATLAS_SETTINGS_SETTINGS_H
 
@@ -10,16 +11,17 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Strings and lists are owned by the settings. Durations are milliseconds. NULL: not set. */
+/* Strings and lists are owned by the settings. Durations are milliseconds. NULL: not set.
+ */
 struct source_settings {
     enum { SOURCE_ZOOKEEPER, SOURCE_FILE } kind;
     char *file;
-    char *hosts;      /* ZooKeeper connect string without a chroot */
-    char *root;       /* "/atlas", without chroot and realm; "" for the top */
-    char *chroot;     /* "" or "/path", from the connect string */
-    char *realm;      /* copy of the top-level key */
-    char *format;     /* name of the record format */
-    char *path;       /* for formats other than atlas: pattern with {service} */
+    char *hosts;  /* ZooKeeper connect string without a chroot */
+    char *root;   /* "/atlas", without chroot and realm; "" for the top */
+    char *chroot; /* "" or "/path", from the connect string */
+    char *realm;  /* copy of the top-level key */
+    char *format; /* name of the record format */
+    char *path;   /* for formats other than atlas: pattern with {service} */
     char *auth_scheme, *auth_file;
     char *tls_ca, *tls_cert, *tls_key;
     int64_t session_timeout;
@@ -79,8 +81,8 @@ struct settings {
     } log;
     json_t *tree; /* the whole file, checked, defaults filled in */
 
-    /* The file as it was read, and where its values stand: for who checks the free parts of
-     * the tree (services.defaults, services.overrides, vars), which share its objects.
+    /* The file as it was read, and where its values stand: for who checks the free parts
+     * of the tree (services.defaults, services.overrides, vars), which share its objects.
      * `places` is NULL for the defaults. */
     json_t *input;
     struct places *places;
@@ -89,11 +91,13 @@ struct settings {
 /* The table behind hatlas.yaml, for the reference and its test. */
 extern const struct schema settings_schema[];
 
-/* What flags say; they win over HATLAS_… environment variables, which win over the file. */
+/* What flags say; they win over HATLAS_… environment variables, which win over the file.
+ */
 struct settings_flags {
-    const char *config; /* --config; NULL: HATLAS_CONFIG, else /etc/hatlas/hatlas.yaml if it
-                           is there, else the defaults */
-    const char *const *sources; /* --source file:PATH or zookeeper:HOSTS/ROOT; NULL or list */
+    const char *config; /* --config; NULL: HATLAS_CONFIG, else /etc/hatlas/hatlas.yaml if
+                           it is there, else the defaults */
+    const char *const
+        *sources; /* --source file:PATH or zookeeper:HOSTS/ROOT; NULL or list */
     const char *realm;
     const char *log_level, *log_format;
 };

@@ -311,7 +311,8 @@ static void split_addresses(void **state) {
     assert_false(schema_split_address("/run/x:80.sock", host, sizeof host, &port));
     assert_false(schema_split_address("/run/x", host, sizeof host, &port));
     assert_false(schema_split_address("unix@/run/x", host, sizeof host, &port));
-    assert_false(schema_split_address("a-name-that-is-too-long:80", host, sizeof host, &port));
+    assert_false(
+        schema_split_address("a-name-that-is-too-long:80", host, sizeof host, &port));
     assert_false(schema_split_address("[]:80", host, sizeof host, &port));
 }
 
