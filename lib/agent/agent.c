@@ -133,8 +133,6 @@ static void log_result(struct agent *agent, enum apply_result result,
 static void on_applied(void *arg, enum apply_result result, const struct error *error) {
     struct agent *agent = arg;
     log_result(agent, result, error);
-    if (agent->state == STOPPING)
-        return;
     agent->state = WAITING;
     agent->last_reload = clock_usec();
     if (result == APPLY_DONE || result == APPLY_NOT_LOADED)
@@ -257,6 +255,7 @@ static void stop(struct agent *agent) {
         return;
     }
     agent->state = STOPPING;
+    apply_abandon(agent->apply);
     haproxy_stop_start(agent->haproxy, on_stopped, agent);
 }
 

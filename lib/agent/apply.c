@@ -59,8 +59,9 @@ static void set_owed(const struct apply *apply, bool owed) {
 static void tell(evutil_socket_t fd, short what, void *arg) {
     (void)fd, (void)what;
     struct apply *apply = arg;
-    apply->done(apply->arg, apply->result,
-                apply->result == APPLY_DONE ? NULL : &apply->error);
+    if (apply->done)
+        apply->done(apply->arg, apply->result,
+                    apply->result == APPLY_DONE ? NULL : &apply->error);
 }
 
 /* The answer comes from the loop, so that nobody is called back from within a call. */
@@ -149,6 +150,8 @@ static void undo(struct apply *apply) {
 
 static void on_loaded(void *arg, const struct error *error) {
     struct apply *apply = arg;
+    if (!apply->done)
+        return;
     if (!error) {
         set_owed(apply, false);
         run_on_change(apply);
@@ -186,6 +189,8 @@ static void write_and_load(struct apply *apply) {
 
 static void on_checked(void *arg, const struct error *error) {
     struct apply *apply = arg;
+    if (!apply->done)
+        return;
     outputs_unstage(apply->new, apply->stage);
     if (!error) {
         write_and_load(apply);
@@ -215,4 +220,8 @@ void apply_start(struct apply *apply, const struct outputs *new,
     else
         finish(apply, APPLY_NOT_WRITTEN);
     free(config);
+}
+
+void apply_abandon(struct apply *apply) {
+    apply->done = NULL;
 }

@@ -35,6 +35,10 @@ void apply_free(struct apply *apply);
 void apply_start(struct apply *apply, const struct outputs *new,
                  const struct outputs *old, bool reload, apply_done *done, void *arg);
 
+/* Forgets the apply under way, leaving everything where it stands; `done` is not called. The
+ * next process finishes what was begun (apply_was_interrupted). */
+void apply_abandon(struct apply *apply);
+
 /* Whether an earlier process was killed between writing HAProxy's config and the end of
  * the reload, so that nobody knows which config HAProxy uses. */
 bool apply_was_interrupted(const struct settings *settings);

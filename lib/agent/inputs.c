@@ -1,6 +1,7 @@
 /* All sources of hatlas.yaml as one catalog. */
 #include "agent/inputs.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "catalog/fields.h"
 
@@ -151,46 +152,60 @@ static bool is_own_key(const char *key) {
     return !strcmp(key, "haproxy") || !strcmp(key, "default_hosts");
 }
 
-static void check_fields(const json_t *fields, const char *where, bool own_keys,
-                         struct problems *problems) {
+static const char *place_of(const struct settings *settings, const json_t *container,
+                            const char *key, const char *fallback, char *out,
+                            size_t size) {
+    if (settings->places)
+        return places_find(settings->places, container, key, 0, out, size);
+    return fallback;
+}
+
+static void check_fields(const struct settings *settings, const json_t *fields,
+                         const char *name, bool own_keys, struct problems *problems) {
     const char *key;
     json_t *value;
-    if (!json_is_object(fields))
-        return;
+    char at[512];
     json_object_foreach((json_t *)fields, key, value) {
-        if (own_keys && is_own_key(key))
-            continue;
-        struct schema_input from = {.where = where, .problems = problems};
         const struct schema *row = schema_find(service_schema, key);
-        if (row)
-            json_decref(schema_value(row, value, key, where, false, &from));
+        if (!row || (own_keys && is_own_key(key)))
+            continue;
+        const char *where = place_of(settings, fields, key, name, at, sizeof at);
+        struct schema_input from = {
+            .places = settings->places, .where = where, .problems = problems};
+        json_decref(schema_value(row, value, key, where, false, &from));
     }
 }
 
-static void check_override(const char *name, const json_t *override,
-                           struct problems *problems) {
-    char *where = mem_printf("services.overrides.%s", name);
-    check_fields(override, where, true, problems);
+static void check_override(const struct settings *settings, const char *name,
+                           const json_t *override, struct problems *problems) {
+    static const struct schema lines_row = {.name = "haproxy",
+                                            .type = SCHEMA_LIST_OF_TEXT};
     const json_t *lines = json_object_get(override, "haproxy");
     const json_t *hosts = json_object_get(override, "default_hosts");
-    struct schema_input from = {.where = where, .problems = problems};
-    static const struct schema haproxy = {.name = "haproxy", .type = SCHEMA_LIST_OF_TEXT};
+    char *full_name = mem_printf("services.overrides.%s", name);
+    char at[512];
+    check_fields(settings, override, full_name, true, problems);
+    struct schema_input from = {
+        .places = settings->places, .where = full_name, .problems = problems};
+    const char *where = place_of(settings, override, "haproxy", full_name, at, sizeof at);
     if (lines)
-        json_decref(schema_value(&haproxy, lines, "haproxy", where, false, &from));
+        json_decref(schema_value(&lines_row, lines, "haproxy", where, false, &from));
+    where = place_of(settings, override, "default_hosts", full_name, at, sizeof at);
     if (hosts && !json_is_array(hosts))
-        problems_add(problems, where, "default_hosts: expected a list of hosts");
+        problems_add(problems, where, "default_hosts: expected a list of hosts, found %s",
+                     json_type_name(hosts));
     size_t i;
     json_t *item;
     json_array_foreach(hosts, i, item) host_unref(host_decode(NULL, item, &from));
-    free(where);
+    free(full_name);
 }
 
 void inputs_check_settings(const struct settings *settings, struct problems *problems) {
     json_t *services = json_object_get(settings->tree, "services");
-    check_fields(json_object_get(services, "defaults"), "services.defaults", false,
-                 problems);
+    check_fields(settings, json_object_get(services, "defaults"), "services.defaults",
+                 false, problems);
     const char *name;
     json_t *override;
     json_object_foreach(json_object_get(services, "overrides"), name, override)
-        check_override(name, override, problems);
+        check_override(settings, name, override, problems);
 }

@@ -30,27 +30,42 @@ static bool is_control(const unsigned char *s, size_t len) {
     return len == 2 && s[0] == 0xc2 && s[1] < 0xa0;
 }
 
+/* How many bytes the sequence at `s` takes when it is shown; `step` receives its length.
+ */
+static size_t shown_width(const unsigned char *s, size_t left, size_t *step) {
+    size_t len = utf8_len(s, left);
+    *step = len ? len : 1;
+    return len && !is_control(s, len) ? len : 4 * *step;
+}
+
+static bool fits(const unsigned char *s, size_t left, size_t size) {
+    size_t step;
+    for (size_t used = 0; left; s += step, left -= step) {
+        used += shown_width(s, left, &step);
+        if (used >= size)
+            return false;
+    }
+    return true;
+}
+
 const char *text_printable(const char *text, char *out, size_t size) {
     const unsigned char *s = (const unsigned char *)text;
     size_t left = strlen(text);
     size_t used = 0;
-    while (left) {
-        size_t len = utf8_len(s, left);
-        bool plain = len && !is_control(s, len);
-        size_t step = len ? len : 1;
-        size_t width = plain ? step : 4 * step;
-        if (used + width + (left > step ? 4 : 1) > size) {
+    size_t step;
+    bool whole = fits(s, left, size);
+    for (; left; s += step, left -= step) {
+        size_t width = shown_width(s, left, &step);
+        if (!whole && used + width + 4 > size) {
             (void)snprintf(out + used, size - used, "...");
             return out;
         }
-        if (plain)
+        if (width == step)
             memcpy(out + used, s, step);
         else
             for (size_t i = 0; i < step; i++)
                 (void)snprintf(out + used + 4 * i, 5, "\\x%02x", s[i]);
         used += width;
-        s += step;
-        left -= step;
     }
     out[used] = '\0';
     return out;
@@ -159,7 +174,7 @@ static size_t distance(const char *a, const char *b) {
     size_t len_a = strlen(a);
     size_t len_b = strlen(b);
     if (len_a > NEAREST_MAX || len_b > NEAREST_MAX)
-        return NEAREST_MAX;
+        return SIZE_MAX;
     for (size_t i = 0; i <= len_a; i++)
         row[i] = i;
     for (size_t j = 1; j <= len_b; j++) {

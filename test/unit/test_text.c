@@ -152,6 +152,7 @@ static void printable(void **state) {
         {"", 1, ""},
         {"plain", 32, "plain"},
         {"plain", 8, "plain"},
+        {"plain", 6, "plain"}, /* just fits */
         {"plain", 5, "p..."},
         {"line\nline", 32, "line\\x0aline"},
         {"\x1b[2J", 32, "\\x1b[2J"},

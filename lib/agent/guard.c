@@ -1,0 +1,210 @@
+/* The guard: losses too large to be believed at once.
+ *
+ *   nothing held ──loss──► HELD ──grace over──► CONFIRMING ──full read done──► believed
+ *                            └──────── hosts come back: nothing held ◄────────┘
+ *
+ * One state for the whole registry: losses come together, and so does their confirmation.
+ */
+#include "agent/guard.h"
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct guard {
+    const struct settings *settings;
+    const struct catalog *served; /* what the last call returned */
+    const struct catalog *given;  /* what it was given: served but not given is held */
+    int64_t held_since;           /* 0: nothing is held */
+    uint64_t confirmed_at;        /* reads that confirm; 0: not asked for yet */
+};
+
+struct guard *guard_new(const struct settings *settings) {
+    struct guard *guard = mem_zalloc(sizeof *guard);
+    guard->settings = settings;
+    return guard;
+}
+
+void guard_free(struct guard *guard) {
+    if (!guard)
+        return;
+    guard_reset(guard);
+    free(guard);
+}
+
+void guard_reset(struct guard *guard) {
+    catalog_unref(guard->served);
+    catalog_unref(guard->given);
+    guard->served = NULL;
+    guard->given = NULL;
+    guard->held_since = 0;
+    guard->confirmed_at = 0;
+}
+
+static bool has_host(const struct service *service, const char *id) {
+    size_t low = 0;
+    size_t high = service ? service->host_count : 0;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(service->hosts[middle]->id, id);
+        if (!order)
+            return true;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+static size_t lost_hosts(const struct service *old, const struct service *new) {
+    size_t lost = 0;
+    for (size_t i = 0; i < old->host_count; i++)
+        lost += !has_host(new, old->hosts[i]->id);
+    return lost;
+}
+
+/* Whether a host was held the last time and has not come back: hosts that joined since
+ * must not make the loss look small. */
+static bool still_held(const struct guard *guard, const struct service *old,
+                       const struct service *new) {
+    const struct service *given = catalog_find(guard->given, old->name);
+    for (size_t i = 0; guard->held_since && i < old->host_count; i++)
+        if (!has_host(new, old->hosts[i]->id) && !has_host(given, old->hosts[i]->id))
+            return true;
+    return false;
+}
+
+static bool too_many(const struct guard *guard, size_t lost, size_t of) {
+    return lost * 100 > of * (size_t)guard->settings->guard.max_loss;
+}
+
+/* Whether what became of one service is not to be believed yet. */
+static bool suspicious(const struct guard *guard, const struct service *old,
+                       const struct service *new) {
+    size_t lost = old == new ? 0 : lost_hosts(old, new);
+    return lost && (!new->host_count || too_many(guard, lost, old->host_count) ||
+                    still_held(guard, old, new));
+}
+
+/* The service with the hosts that it lost: a new reference. */
+static const struct service *keep_hosts(const struct service *old,
+                                        const struct service *new) {
+    const struct host **hosts =
+        mem_zalloc((old->host_count + new->host_count) * sizeof *hosts);
+    struct problems ignored = {0};
+    size_t count = 0;
+    for (size_t i = 0; i < new->host_count; i++)
+        hosts[count++] = new->hosts[i];
+    for (size_t i = 0; i < old->host_count; i++)
+        if (!has_host(new, old->hosts[i]->id))
+            hosts[count++] = old->hosts[i];
+    const struct service *kept =
+        service_new(new->name, new->fields, new->vars, hosts, count, new->name, &ignored);
+    problems_free(&ignored);
+    free(hosts);
+    return kept;
+}
+
+/* The services of the catalog to serve, while it is put together. */
+struct result {
+    const struct service **services;
+    size_t count;
+    size_t held;
+};
+
+static void add(struct result *result, const struct service *taken) {
+    result->services = mem_grow(result->services, result->count, sizeof taken);
+    result->services[result->count++] = taken;
+}
+
+static void pass_service(struct guard *guard, struct result *result,
+                         const struct service *old, const struct service *new,
+                         struct problems *problems) {
+    if (!old || !suspicious(guard, old, new)) {
+        add(result, service_ref(new));
+        return;
+    }
+    problems_add(problems, new->name,
+                 "%zu of %zu hosts vanished at once; they are kept until a second full "
+                 "read confirms it",
+                 lost_hosts(old, new), old->host_count);
+    result->held++;
+    add(result, keep_hosts(old, new));
+}
+
+/* Services that vanished are kept only if too many of them did: taking one away is what
+ * an operator does, taking most of them away is what a broken registry does. */
+static void pass_vanished(struct guard *guard, struct result *result,
+                          const struct catalog *catalog, struct problems *problems) {
+    const struct catalog *served = guard->served;
+    size_t vanished = 0;
+    bool held = false;
+    for (size_t i = 0; i < served->service_count; i++) {
+        const char *name = served->services[i]->name;
+        bool missing = !catalog_find(catalog, name);
+        vanished += missing;
+        held = held || (missing && !catalog_find(guard->given, name));
+    }
+    if (!vanished || (catalog->service_count && !held &&
+                      !too_many(guard, vanished, served->service_count)))
+        return;
+    problems_add(
+        problems, "",
+        "%zu of %zu services vanished at once; they are kept until a second full "
+        "read confirms it",
+        vanished, served->service_count);
+    result->held += vanished;
+    for (size_t i = 0; i < served->service_count; i++)
+        if (!catalog_find(catalog, served->services[i]->name))
+            add(result, service_ref(served->services[i]));
+}
+
+static const struct catalog *hold_back(struct guard *guard, const struct catalog *catalog,
+                                       int64_t now, struct problems *problems) {
+    struct result result = {0};
+    for (size_t i = 0; i < catalog->service_count; i++) {
+        const struct service *new = catalog->services[i];
+        pass_service(guard, &result, catalog_find(guard->served, new->name), new,
+                     problems);
+    }
+    pass_vanished(guard, &result, catalog, problems);
+    const struct catalog *passed = catalog_ref(catalog);
+    if (result.held) {
+        catalog_unref(passed);
+        passed = catalog_new(result.services, result.count, problems);
+        guard->held_since = guard->held_since ? guard->held_since : now;
+    } else {
+        guard->held_since = 0;
+        guard->confirmed_at = 0;
+    }
+    while (result.count)
+        service_unref(result.services[--result.count]);
+    free(result.services);
+    return passed;
+}
+
+const struct catalog *guard_pass(struct guard *guard, const struct catalog *catalog,
+                                 uint64_t reads, int64_t now, struct problems *problems) {
+    bool believe = !guard->served || !guard->settings->guard.keep_empty ||
+                   (guard->confirmed_at && reads >= guard->confirmed_at);
+    if (believe)
+        guard_reset(guard);
+    const struct catalog *passed =
+        believe ? catalog_ref(catalog) : hold_back(guard, catalog, now, problems);
+    catalog_unref(guard->served);
+    catalog_unref(guard->given);
+    guard->served = catalog_ref(passed);
+    guard->given = catalog_ref(catalog);
+    return passed;
+}
+
+int64_t guard_confirm_at(const struct guard *guard) {
+    if (!guard->held_since || guard->confirmed_at)
+        return 0;
+    return guard->held_since + guard->settings->guard.grace * 1000;
+}
+
+void guard_confirming(struct guard *guard, uint64_t reads) {
+    guard->confirmed_at = reads;
+}
