@@ -16,16 +16,19 @@
 
 extern char **environ;
 
-enum { OUTPUT_MAX = 65536 };
+enum { OUTPUT_MAX = 65536, CHUNK = 4096, CHUNKS_MAX = 32 };
 
 struct child {
     pid_t pid;
     int pidfd;
     int output_fd;
     bool timed_out;
+    bool own_group;
     struct event *end_event, *output_event, *timer;
     struct buffer output;
+    size_t line_start; /* of the first line that was not handed on */
     child_ended *ended;
+    child_line *line;
     void *arg;
 };
 
@@ -44,23 +47,54 @@ static void release(struct child *child) {
     free(child);
 }
 
-/* Reads what is there; returns false at the end of the output. */
+/* Hands whole lines on; at the end of the output also one without a newline. */
+static void hand_on(struct child *child, bool at_end) {
+    if (!child->line || !child->output.data)
+        return;
+    char *newline = NULL;
+    while ((newline = strchr(child->output.data + child->line_start, '\n'))) {
+        *newline = '\0';
+        child->line(child->arg, child->output.data + child->line_start);
+        *newline = '\n';
+        child->line_start = (size_t)(newline - child->output.data) + 1;
+    }
+    if (at_end && child->line_start < child->output.len) {
+        child->line(child->arg, child->output.data + child->line_start);
+        child->line_start = child->output.len;
+    }
+}
+
+static void keep_last(struct child *child) {
+    struct buffer *output = &child->output;
+    if (output->len <= OUTPUT_MAX)
+        return;
+    size_t gone = output->len - OUTPUT_MAX;
+    memmove(output->data, output->data + gone, OUTPUT_MAX + 1);
+    output->len = OUTPUT_MAX;
+    child->line_start = child->line_start > gone ? child->line_start - gone : 0;
+}
+
+/* Reads what is there; returns false at the end of the output. Bounded, so that a child
+ * that never stops writing does not keep the loop from its other work. */
 static bool drain(struct child *child) {
-    for (;;) {
-        char *end = buffer_reserve(&child->output, 4096);
-        ssize_t got = read(child->output_fd, end, 4096);
+    for (int i = 0; i < CHUNKS_MAX; i++) {
+        char *end = buffer_reserve(&child->output, CHUNK);
+        *end = '\0';
+        ssize_t got = read(child->output_fd, end, CHUNK);
         if (got < 0 && errno == EINTR)
             continue;
         if (got <= 0)
             return got < 0 && errno == EAGAIN;
+        for (ssize_t j = 0; j < got; j++)
+            if (!end[j])
+                end[j] = ' '; /* the output is a string */
         end[got] = '\0';
         child->output.len += (size_t)got;
-        if (child->output.len > 2 * OUTPUT_MAX) {
-            memmove(child->output.data,
-                    child->output.data + child->output.len - OUTPUT_MAX, OUTPUT_MAX + 1);
-            child->output.len = OUTPUT_MAX;
-        }
+        hand_on(child, false);
+        if (child->output.len > (size_t)2 * OUTPUT_MAX)
+            keep_last(child);
     }
+    return true;
 }
 
 static void on_output(evutil_socket_t fd, short what, void *arg) {
@@ -74,7 +108,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg) {
     (void)fd, (void)what;
     struct child *child = arg;
     child->timed_out = true;
-    (void)kill(child->pid, SIGKILL);
+    (void)kill(child->own_group ? -child->pid : child->pid, SIGKILL);
 }
 
 static void describe(int status, bool timed_out, char *out, size_t size) {
@@ -90,10 +124,12 @@ static void on_end(evutil_socket_t fd, short what, void *arg) {
     (void)fd, (void)what;
     struct child *child = arg;
     int status = 0;
-    if (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
-        return;
+    while (waitpid(child->pid, &status, 0) < 0 && errno == EINTR)
+        ;
     if (child->output_fd >= 0)
         (void)drain(child);
+    hand_on(child, true);
+    keep_last(child);
     char reason[64];
     describe(status, child->timed_out, reason, sizeof reason);
     struct child_end end = {status, child->timed_out, buffer_str(&child->output), reason};
@@ -106,7 +142,7 @@ static void on_end(evutil_socket_t fd, short what, void *arg) {
 
 /* Signals that hatlas handles or ignores must mean to a child what they mean by default.
  */
-static int spawn(pid_t *pid, const char *const *argv, int output_fd) {
+static int spawn(pid_t *pid, const struct child_options *options, int output_fd) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t all;
@@ -114,18 +150,20 @@ static int spawn(pid_t *pid, const char *const *argv, int output_fd) {
     (void)posix_spawn_file_actions_init(&actions);
     (void)posix_spawnattr_init(&attributes);
     (void)posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    if (output_fd >= 0) {
+    if (options->output == CHILD_CAPTURE)
         (void)posix_spawn_file_actions_adddup2(&actions, output_fd, 1);
+    if (options->output != CHILD_INHERIT)
         (void)posix_spawn_file_actions_adddup2(&actions, output_fd, 2);
-    }
     (void)sigfillset(&all);
     (void)sigemptyset(&none);
     (void)posix_spawnattr_setsigdefault(&attributes, &all);
     (void)posix_spawnattr_setsigmask(&attributes, &none);
-    (void)posix_spawnattr_setflags(&attributes,
-                                   POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    int fault =
-        posix_spawnp(pid, argv[0], &actions, &attributes, (char *const *)argv, environ);
+    short flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+    if (options->own_group)
+        flags |= POSIX_SPAWN_SETPGROUP;
+    (void)posix_spawnattr_setflags(&attributes, flags);
+    int fault = posix_spawnp(pid, options->argv[0], &actions, &attributes,
+                             (char *const *)options->argv, environ);
     (void)posix_spawnattr_destroy(&attributes);
     (void)posix_spawn_file_actions_destroy(&actions);
     return fault;
@@ -150,33 +188,51 @@ static bool watch(struct child *child, struct event_base *base, int64_t timeout_
     return true;
 }
 
-struct child *child_start(struct event_base *base, const char *const *argv, bool capture,
-                          int64_t timeout_ms, child_ended *ended, void *arg,
-                          struct error *error) {
+struct child *child_launch(struct event_base *base, const struct child_options *options,
+                           struct error *error) {
     struct child *child = mem_zalloc(sizeof *child);
     int ends[2] = {-1, -1};
     child->pidfd = -1;
-    child->ended = ended;
-    child->arg = arg;
-    int fault = capture && pipe2(ends, O_CLOEXEC) < 0 ? errno : 0;
+    child->own_group = options->own_group;
+    child->ended = options->ended;
+    child->line = options->line;
+    child->arg = options->arg;
+    int fault = options->output && pipe2(ends, O_CLOEXEC) < 0 ? errno : 0;
     child->output_fd = ends[0];
     if (ends[0] >= 0)
         (void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
     if (!fault)
-        fault = spawn(&child->pid, argv, ends[1]);
+        fault = spawn(&child->pid, options, ends[1]);
     if (ends[1] >= 0)
         (void)close(ends[1]);
     if (fault) {
-        (void)error_set(error, argv[0], "can't start: %s", strerror(fault));
+        (void)error_set(error, options->argv[0], "can't start: %s", strerror(fault));
         release(child);
         return NULL;
     }
-    if (!watch(child, base, timeout_ms)) {
-        (void)error_set(error, argv[0], "can't watch the process: %s", strerror(errno));
+    if (!watch(child, base, options->timeout_ms)) {
+        (void)error_set(error, options->argv[0], "can't watch the process: %s",
+                        strerror(errno));
         child_kill(child);
         return NULL;
     }
     return child;
+}
+
+struct child *child_start(struct event_base *base, const char *const *argv, bool capture,
+                          int64_t timeout_ms, child_ended *ended, void *arg,
+                          struct error *error) {
+    struct child_options options = {.argv = argv,
+                                    .output = capture ? CHILD_CAPTURE : CHILD_INHERIT,
+                                    .timeout_ms = timeout_ms,
+                                    .ended = ended,
+                                    .arg = arg};
+    return child_launch(base, &options, error);
+}
+
+void child_drain(struct child *child) {
+    if (child->output_fd >= 0)
+        (void)drain(child);
 }
 
 pid_t child_pid(const struct child *child) {

@@ -32,6 +32,32 @@ struct child *child_start(struct event_base *base, const char *const *argv, bool
                           int64_t timeout_ms, child_ended *ended, void *arg,
                           struct error *error);
 
+/* One line of output, without its newline, as soon as it is whole. */
+typedef void child_line(void *arg, const char *line);
+
+/* All that can be said of a child to be started. */
+struct child_options {
+    const char *const *argv;
+    enum {
+        CHILD_INHERIT,        /* its output is that of this process */
+        CHILD_CAPTURE,        /* standard output and error are kept */
+        CHILD_CAPTURE_STDERR, /* only standard error is */
+    } output;
+    bool own_group; /* out of reach of a terminal's Ctrl-C; a timeout kills its children
+                       too */
+    int64_t timeout_ms;
+    child_ended *ended;
+    child_line *line; /* may be NULL; must not kill or detach the child */
+    void *arg;        /* of both callbacks */
+};
+
+/* child_start with all there is to choose. */
+struct child *child_launch(struct event_base *base, const struct child_options *options,
+                           struct error *error);
+
+/* Reads what the child has written by now, so that no line is late. */
+void child_drain(struct child *child);
+
 pid_t child_pid(const struct child *child);
 
 /* Sends the signal (kill(2)). */

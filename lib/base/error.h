@@ -43,7 +43,8 @@ void problems_append(struct problems *problems, const struct problems *from);
 /* Adds the error of a call that failed. */
 void problems_add_error(struct problems *problems, const struct error *error);
 
-/* Appends `note`, which says what was done about them, to all problems from `first` on. */
+/* Appends `note`, which says what was done about them, to all problems from `first` on.
+ */
 void problems_note(struct problems *problems, size_t first, const char *note);
 
 void problems_free(struct problems *problems);

@@ -38,8 +38,11 @@ bool file_read(const char *path, size_t max, struct buffer *out, struct error *e
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return fail(error, path, "can't open");
+    size_t start = out->len;
     bool done = read_all(fd, path, max, out, error);
     (void)close(fd);
+    if (!done && out->data)
+        out->data[out->len = start] = '\0';
     return done;
 }
 
@@ -138,17 +141,18 @@ int file_lock(const char *path, struct error *error) {
 bool file_make_dirs(const char *path, mode_t mode, struct error *error) {
     char *part = mem_strdup(path);
     bool done = true;
-    for (char *c = part + 1; done; c++) {
-        if (*c && *c != '/')
+    for (char *c = part; done && *c; c++) {
+        char next = c[1];
+        if (next && next != '/')
             continue;
-        char end = *c;
-        *c = '\0';
+        c[1] = '\0';
         if (mkdir(part, mode) < 0 && errno != EEXIST)
             done = fail(error, part, "can't make the folder");
-        *c = end;
-        if (!end)
-            break;
+        c[1] = next;
     }
+    struct stat made;
+    if (done && (stat(path, &made) < 0 || !S_ISDIR(made.st_mode)))
+        done = error_set(error, path, "can't make the folder: not a folder");
     free(part);
     return done;
 }
