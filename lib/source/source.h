@@ -1,5 +1,5 @@
-/* Sources: where catalogs come from. Each source keeps its own catalog in step with what it
- * reads and says when that changed. */
+/* Sources: where catalogs come from. Each source keeps its own catalog in step with what
+ * it reads and says when that changed. */
 #ifndef HATLAS_SOURCE_SOURCE_H
 #define HATLAS_SOURCE_SOURCE_H
 
@@ -18,10 +18,10 @@ struct source_status {
         SOURCE_READY,      /* in step */
         SOURCE_LOST,       /* was in step; the catalog is what it last was */
     } state;
-    const char *text;     /* "connected to 127.0.0.1:2181, 6002 watches", the last error, … */
-    size_t records;       /* znodes or entries read */
+    const char *text; /* "connected to 127.0.0.1:2181, 6002 watches", the last error, … */
+    size_t records;   /* znodes or entries read */
     size_t watches;
-    uint64_t full_reads;  /* how many times everything was read from the start */
+    uint64_t full_reads; /* how many times everything was read from the start */
 };
 
 /* Called from the loop, after the catalog, the problems or the status changed; not before
@@ -39,7 +39,8 @@ void source_close(struct source *source);
 /* Returns "zookeeper:hosts/root" or "file:path", valid as long as the source. */
 const char *source_name(const struct source *source);
 
-/* Returns the newest catalog as a new reference, NULL until the first read is complete. */
+/* Returns the newest catalog as a new reference, NULL until the first read is complete.
+ */
 const struct catalog *source_catalog(struct source *source);
 
 /* Adds all that is wrong with the records now. */

@@ -1,0 +1,96 @@
+/* Makes the catalog of what the tree holds, and shares with the one before all services
+ * that did not change. */
+#include "base/mem.h"
+#include "source/zk_tree.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct zk_node *find_vars(struct zk_tree *tree, const char *name) {
+    return tree->configs ? zk_tree_find(tree, tree->layout.config, name, "") : NULL;
+}
+
+/* A service appears once all of it was answered; from then on it only changes. */
+static bool is_complete(const struct zk_tree *tree, const struct zk_service *service,
+                        const struct zk_node *vars) {
+    return service->snapshot || (!service->unanswered && (!vars || vars->answered) &&
+                                 (!tree->configs || tree->configs->answered));
+}
+
+static void make_snapshot(struct zk_service *service, const struct zk_node *vars) {
+    const struct host **hosts = mem_resize(NULL, service->host_count, sizeof *hosts);
+    size_t count = 0;
+    for (const struct zk_node *node = service->hosts; node; node = node->sibling)
+        if (node->value.host)
+            hosts[count++] = node->value.host;
+    problems_free(&service->problems);
+    struct service *made =
+        service_new(service->name, service->record ? service->record->value.json : NULL,
+                    vars ? vars->value.json : NULL, hosts, count, service->list->path,
+                    &service->problems);
+    free(hosts);
+    service->dirty = false;
+    if (service->snapshot && service_equal(service->snapshot, made)) {
+        service_unref(made);
+    } else {
+        service_unref(service->snapshot);
+        service->snapshot = made;
+    }
+}
+
+static int compare_names(const void *a, const void *b) {
+    return strcmp((*(const struct service *const *)a)->name,
+                  (*(const struct service *const *)b)->name);
+}
+
+/* Replaces the catalog, unless it would be the same again. */
+static void set_catalog(struct zk_tree *tree, const struct service **services,
+                        size_t count) {
+    struct problems problems = {0};
+    /* What stays of services with the same name must not depend on the order they came.
+     */
+    qsort(services, count, sizeof *services, compare_names);
+    struct catalog *made = catalog_new(services, count, &problems);
+    problems_free(&tree->problems);
+    tree->problems = problems;
+    if (tree->catalog && catalog_equal(tree->catalog, made)) {
+        catalog_unref(made);
+    } else {
+        catalog_unref(tree->catalog);
+        tree->catalog = made;
+    }
+}
+
+const struct catalog *zk_tree_catalog(struct zk_tree *tree) {
+    if (!tree->synced)
+        return NULL;
+    if (tree->dirty) {
+        const struct service **services =
+            mem_resize(NULL, tree->service_count, sizeof *services);
+        size_t count = 0;
+        struct zk_service *service;
+        LIST_FOREACH(service, &tree->service_list, link) {
+            struct zk_node *vars = service->dirty || !service->snapshot
+                                       ? find_vars(tree, service->name)
+                                       : NULL;
+            if (service->dirty && is_complete(tree, service, vars))
+                make_snapshot(service, vars);
+            if (service->snapshot)
+                services[count++] = service->snapshot;
+        }
+        set_catalog(tree, services, count);
+        free(services);
+        tree->dirty = false;
+    }
+    return catalog_ref(tree->catalog);
+}
+
+void zk_tree_problems(const struct zk_tree *tree, struct problems *problems) {
+    const struct zk_node *node = tree->faulty ? tree->nodes : NULL;
+    for (; node; node = node->hh.next)
+        problems_append(problems, &node->problems);
+    const struct zk_service *service;
+    LIST_FOREACH(service, &tree->service_list, link)
+    problems_append(problems, &service->problems);
+    problems_append(problems, &tree->problems);
+}

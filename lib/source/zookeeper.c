@@ -1,0 +1,321 @@
+/* The ZooKeeper source: settings to layout, sessions to tree, and how all that stands in
+ * words for people. */
+#include "base/mem.h"
+#include "base/schema.h"
+#include "source/source_internal.h"
+#include "source/zk_tree.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    RETRY_UNREADABLE_S = 10,
+    /* After a reconnect the client sends all paths that it watches in one packet, of
+     * which the server takes 1 MiB (jute.maxbuffer): beyond this, another session. */
+    WATCH_BYTES_MAX = 800000,
+};
+
+struct zk_source {
+    struct source source; /* first: see source_internal.h */
+    struct zk_tree *tree;
+    struct zk_session **sessions;
+    size_t session_count;
+    struct event *retry;
+    struct source_status status; /* what the last turn left; its text is `text` */
+    char text[1024];
+    int64_t sync_began; /* 0 while in step */
+};
+
+static int64_t now_us(void) {
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+/* Status. */
+
+/* The first session that is not connected, else the first one. */
+static struct zk_session_status worst_session(const struct zk_source *zk) {
+    struct zk_session_status worst;
+    zk_session_status(zk->sessions[0], &worst);
+    for (size_t i = 1; i < zk->session_count && worst.state == ZK_CONNECTED; i++) {
+        struct zk_session_status status;
+        zk_session_status(zk->sessions[i], &status);
+        if (status.state != ZK_CONNECTED)
+            worst = status;
+    }
+    return worst;
+}
+
+static void describe_lost(struct zk_source *zk, const struct zk_session_status *session) {
+    bool begun = session->state == ZK_LOST || zk->tree->synced;
+    zk->status.state = zk->tree->synced ? SOURCE_LOST : SOURCE_CONNECTING;
+    if (session->why[0])
+        (void)snprintf(zk->text, sizeof zk->text, "%s, retrying (%s)",
+                       begun ? "connection lost" : "not connected", session->why);
+    else
+        (void)snprintf(zk->text, sizeof zk->text, "connecting to %s",
+                       zk->source.settings->hosts);
+}
+
+static void describe_connected(struct zk_source *zk,
+                               const struct zk_session_status *session) {
+    const struct zk_tree *tree = zk->tree;
+    const struct zk_node *services = tree->services;
+    zk->status.state = tree->unanswered ? SOURCE_SYNCING : SOURCE_READY;
+    if (services->unreadable)
+        (void)snprintf(zk->text, sizeof zk->text, "connected to %s, can't read %s: %s",
+                       session->server, services->path, services->problems.items[0].text);
+    else if (tree->unanswered)
+        (void)snprintf(
+            zk->text, sizeof zk->text, "connected to %s, reading%s (%zu of %u)",
+            session->server, tree->synced ? " everything again" : "",
+            HASH_COUNT(tree->nodes) - tree->unanswered, HASH_COUNT(tree->nodes));
+    else if (!services->found)
+        (void)snprintf(zk->text, sizeof zk->text,
+                       "connected to %s, %s does not exist yet", session->server,
+                       services->path);
+    else
+        (void)snprintf(zk->text, sizeof zk->text, "connected to %s, %zu watches",
+                       session->server, zk->status.watches);
+}
+
+static void describe(struct zk_source *zk) {
+    struct zk_session_status worst = worst_session(zk);
+    zk->status.text = zk->text;
+    zk->status.records = zk->tree->records;
+    zk->status.watches = 0;
+    for (size_t i = 0; i < zk->session_count; i++) {
+        struct zk_session_status session;
+        zk_session_status(zk->sessions[i], &session);
+        zk->status.watches += session.watches;
+        if (!i)
+            zk->status.full_reads = session.starts;
+    }
+    if (worst.state == ZK_CONNECTED)
+        describe_connected(zk, &worst);
+    else
+        describe_lost(zk, &worst);
+}
+
+static void log_synced(struct zk_source *zk) {
+    const struct catalog *catalog = zk_tree_catalog(zk->tree);
+    log_info(zk->source.log, "read the registry", LOG_STR("source", zk->source.name),
+             LOG_INT("services", catalog->service_count),
+             LOG_INT("hosts", catalog_host_count(catalog)),
+             LOG_INT("watches", zk->status.watches),
+             LOG_USEC("ms", now_us() - zk->sync_began));
+    catalog_unref(catalog);
+    zk->sync_began = 0;
+}
+
+/* Calls from the sessions. */
+
+static void answered(void *arg, struct zk_read *read, const struct zk_answer *answer) {
+    struct zk_source *zk = arg;
+    zk_tree_answered(zk->tree, read, answer);
+}
+
+static void fired(void *arg, struct zk_session *session, const char *path) {
+    struct zk_source *zk = arg;
+    zk_tree_fired(zk->tree, session, path);
+}
+
+static void restarted(void *arg, struct zk_session *session) {
+    struct zk_source *zk = arg;
+    if (!zk->sync_began)
+        zk->sync_began = now_us();
+    zk_tree_restarted(zk->tree, session);
+}
+
+/* Between two states only the number of watches changes without news for the caller. */
+static void turned(void *arg, struct zk_session *session) {
+    (void)session;
+    struct zk_source *zk = arg;
+    int old_state = (int)zk->status.state;
+    char old_text[sizeof zk->text];
+    memcpy(old_text, zk->text, sizeof old_text);
+    describe(zk);
+    int state = (int)zk->status.state;
+    if (zk->sync_began && state == SOURCE_READY)
+        log_synced(zk);
+    bool news = (state == SOURCE_CONNECTING || state == SOURCE_LOST) &&
+                strcmp(old_text, zk->text) != 0;
+    if (state != old_state || news || (zk->tree->synced && zk->tree->changed))
+        source_notify(&zk->source);
+    if (zk->tree->synced)
+        zk->tree->changed = false;
+}
+
+static struct zk_session *add_session(struct zk_source *zk) {
+    struct zk_listener listener = {answered, fired, restarted, turned, zk};
+    zk->sessions = mem_grow(zk->sessions, zk->session_count, sizeof *zk->sessions);
+    return zk->sessions[zk->session_count++] = zk_session_new(
+               zk->source.base, zk->source.log, zk->source.settings, &listener);
+}
+
+static struct zk_session *place(void *arg, size_t bytes) {
+    struct zk_source *zk = arg;
+    for (size_t i = 0; i < zk->session_count; i++) {
+        struct zk_session_status session;
+        zk_session_status(zk->sessions[i], &session);
+        if (session.watch_bytes + bytes <= WATCH_BYTES_MAX)
+            return zk->sessions[i];
+    }
+    return add_session(zk);
+}
+
+static void retry_unreadable(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    struct zk_source *zk = arg;
+    zk_tree_retry(zk->tree);
+}
+
+/* The interface. */
+
+static void zk_close(struct source *source) {
+    struct zk_source *zk = (struct zk_source *)source;
+    for (size_t i = 0; i < zk->session_count; i++)
+        zk_session_free(zk->sessions[i]);
+    free(zk->sessions);
+    zk_tree_free(zk->tree);
+    if (zk->retry)
+        event_free(zk->retry);
+    free(zk);
+}
+
+static const struct catalog *zk_catalog(struct source *source) {
+    return zk_tree_catalog(((struct zk_source *)source)->tree);
+}
+
+static void zk_problems(const struct source *source, struct problems *problems) {
+    zk_tree_problems(((const struct zk_source *)source)->tree, problems);
+}
+
+static void zk_status(const struct source *source, struct source_status *status) {
+    *status = ((const struct zk_source *)source)->status;
+}
+
+static const struct source_ops zookeeper_ops = {zk_close, zk_catalog, zk_problems,
+                                                zk_status};
+
+/* Settings. */
+
+static bool check_hosts(const char *hosts, struct error *error) {
+    char *copy = mem_strdup(hosts ? hosts : "");
+    char *rest = copy;
+    bool good = true;
+    for (char *item = strsep(&rest, ","); item && good; item = strsep(&rest, ",")) {
+        char host[256];
+        uint16_t port;
+        good = schema_split_address(item, host, sizeof host, &port) && host[0] && port;
+        if (!good)
+            (void)error_set(error, "zookeeper",
+                            "'%s' in '%s': expected host:port, several with commas "
+                            "between them",
+                            item, hosts ? hosts : "");
+    }
+    free(copy);
+    return good;
+}
+
+static bool check_settings(const struct source_settings *settings, struct error *error) {
+    if (!check_hosts(settings->hosts, error))
+        return false;
+    if (settings->tls_ca || settings->tls_cert || settings->tls_key)
+        return error_set(error, "zookeeper.tls",
+                         "the ZooKeeper client library here (libzookeeper_st) has no "
+                         "TLS: let a local TLS tunnel connect to ZooKeeper (stunnel, or "
+                         "HAProxy as lib/source/README.md shows) and name the tunnel's "
+                         "address instead");
+    if (!settings->auth_scheme != !settings->auth_file)
+        return error_set(error, "zookeeper.auth", "needs both, scheme and file");
+    return true;
+}
+
+/* "/atlas/" as the beginning of a path: "/atlas"; "/": "". */
+static char *path_prefix(const struct source_settings *settings, const char *path) {
+    char *prefix =
+        mem_printf("%s%s", settings->chroot ? settings->chroot : "", path ? path : "");
+    for (size_t len = strlen(prefix); len && prefix[len - 1] == '/'; len--)
+        prefix[len - 1] = '\0';
+    return prefix;
+}
+
+static bool atlas_layout(const struct source_settings *settings,
+                         struct zk_layout *layout) {
+    char *root = path_prefix(settings, settings->root);
+    const char *realm = settings->realm ? settings->realm : "";
+    layout->services = mem_printf("%s/%s%sservices", root, realm, *realm ? "/" : "");
+    layout->config = mem_printf("%s/%s%sconfig", root, realm, *realm ? "/" : "");
+    layout->suffix = mem_strdup("/hosts");
+    layout->records = true;
+    free(root);
+    return true;
+}
+
+/* "/nerve/services/{service}/services": what other registries look like. */
+static bool pattern_layout(const struct source_settings *settings,
+                           struct zk_layout *layout, struct error *error) {
+    static const char mark[] = "/{service}";
+    const char *at = settings->path ? strstr(settings->path, mark) : NULL;
+    const char *after = at ? at + sizeof mark - 1 : NULL;
+    if (!at || at == settings->path || (*after && *after != '/') || strstr(after, mark))
+        return error_set(error, "zookeeper.path",
+                         "'%s': expected an absolute path with {service} as one of its "
+                         "parts, as in /nerve/services/{service}/services",
+                         settings->path ? settings->path : "");
+    char *before = mem_strndup(settings->path, (size_t)(at - settings->path));
+    layout->services = path_prefix(settings, before);
+    layout->suffix = mem_strdup(after);
+    free(before);
+    return true;
+}
+
+static bool make_layout(const struct source_settings *settings,
+                        const struct record_format **format, struct zk_layout *layout,
+                        struct error *error) {
+    const char *name = settings->format ? settings->format : "atlas";
+    *format = record_format_find(name);
+    if (!*format)
+        return error_set(error, "zookeeper.format", "'%s': no such record format", name);
+    return strcmp(name, "atlas") == 0 ? atlas_layout(settings, layout)
+                                      : pattern_layout(settings, layout, error);
+}
+
+static char *make_name(const struct source_settings *settings) {
+    bool atlas = !settings->path;
+    char *root = path_prefix(settings, atlas ? settings->root : settings->path);
+    char *name = mem_printf("zookeeper:%s%s", settings->hosts, root);
+    free(root);
+    return name;
+}
+
+struct source *source_zookeeper_open(struct event_base *base, const struct log *log,
+                                     const struct source_settings *settings,
+                                     struct error *error) {
+    const struct record_format *format;
+    struct zk_layout layout = {0};
+    if (!check_settings(settings, error) ||
+        !make_layout(settings, &format, &layout, error))
+        return NULL;
+    struct zk_source *zk = mem_zalloc(sizeof *zk);
+    zk->source = (struct source){.ops = &zookeeper_ops,
+                                 .base = base,
+                                 .log = log,
+                                 .settings = settings,
+                                 .name = make_name(settings)};
+    zk->tree = zk_tree_new(&layout, format, settings->auth_scheme != NULL, place, zk);
+    zk->sync_began = now_us();
+    (void)add_session(zk);
+    zk_tree_start(zk->tree);
+    zk->retry = event_new(base, -1, EV_PERSIST, retry_unreadable, zk);
+    struct timeval every = {.tv_sec = RETRY_UNREADABLE_S};
+    (void)event_add(zk->retry, &every);
+    describe(zk);
+    return &zk->source;
+}
