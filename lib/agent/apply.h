@@ -35,8 +35,8 @@ void apply_free(struct apply *apply);
 void apply_start(struct apply *apply, const struct outputs *new,
                  const struct outputs *old, bool reload, apply_done *done, void *arg);
 
-/* Forgets the apply under way, leaving everything where it stands; `done` is not called. The
- * next process finishes what was begun (apply_was_interrupted). */
+/* Forgets the apply under way, leaving everything where it stands; `done` is not called.
+ * The next process finishes what was begun (apply_was_interrupted). */
 void apply_abandon(struct apply *apply);
 
 /* Whether an earlier process was killed between writing HAProxy's config and the end of

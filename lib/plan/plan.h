@@ -1,5 +1,5 @@
-/* The plan: what has to happen to an HAProxy that runs one set of files so that it is as if
- * started on another. A pure function of two texts, right for every template. */
+/* The plan: what has to happen to an HAProxy that runs one set of files so that it is as
+ * if started on another. A pure function of two texts, right for every template. */
 #ifndef HATLAS_PLAN_PLAN_H
 #define HATLAS_PLAN_PLAN_H
 
@@ -36,8 +36,8 @@ struct plan_step {
     } kind;
     char *backend, *server;
     char *address;
-    char *keywords; /* of `add server`: default-server's and the server's own, without weight
-                       and disabled, which are set by commands of their own */
+    char *keywords; /* of `add server`: default-server's and the server's own, without
+                       weight and disabled, which are set by commands of their own */
     char *map, *text;
     long number;
     bool disabled, checked, agent_checked;
@@ -56,8 +56,8 @@ struct plan_abilities {
     bool map_versions;    /* prepare map and commit map: 2.4 and later */
 };
 
-/* Compares two sides. Everything that is not known to be right at run time is a reload. The
- * caller owns the plan. */
+/* Compares two sides. Everything that is not known to be right at run time is a reload.
+ * The caller owns the plan. */
 struct plan *plan_new(const struct plan_side *old, const struct plan_side *new,
                       const struct plan_abilities *abilities);
 void plan_free(struct plan *plan);

@@ -12,10 +12,10 @@ struct renderer;
 /* What templates see besides the catalog, and where they are. All is borrowed and must
  * outlive the renderer. */
 struct render_options {
-    const char *const
-        *dirs; /* folders searched for a template, in order; NULL-terminated */
+    const char *const *dirs; /* searched for a template in order; NULL-terminated */
     const json_t *globals;   /* object: each member is a global of that name: realm, node,
-                                routing, haproxy, vars, … (see settings_globals) */
+                                routing, haproxy, vars, … (see settings_globals). Unknown
+                                names below are errors, but for vars; null is "not set" */
     const json_t *defaults;  /* services.defaults of hatlas.yaml: an object or NULL */
     const json_t *overrides; /* services.overrides: service name → object, or NULL */
     const char *order_seed;  /* hosts in an order hashed with this; NULL: by id */

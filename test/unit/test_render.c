@@ -1,0 +1,582 @@
+/* Templates: cases in folders, the examples of templates/README.md, limits, hostile
+ * values, and what HAProxy says of the shipped templates. */
+#include "base/child.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/yaml.h"
+#include "catalog/text.h"
+#include "render/render.h"
+
+#include <dirent.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static const char default_options[] =
+    "globals:\n"
+    "  realm: local\n"
+    "  node: {name: node-1, zone: null}\n"
+    "  routing: {header: Runscope-Service, bind: '127.0.0.1:8000', mode: auto}\n"
+    "  haproxy: {socket: /tmp/hatlas-test.sock, hard_stop_after: 15m,\n"
+    "            stats: '127.0.0.1:8404'}\n"
+    "  outputs: {haproxy.cfg: /run/hatlas/haproxy.cfg,\n"
+    "            services.map: /run/hatlas/services.map, hosts: /etc/hosts.d/atlas}\n"
+    "  vars: {}\n";
+
+/* A folder for one test's files. */
+static char *make_dir(void) {
+    char path[] = "/tmp/test_render.XXXXXX";
+    assert_non_null(mkdtemp(path));
+    return mem_strdup(path);
+}
+
+static int remove_entry(const char *path, const struct stat *info, int kind,
+                        struct FTW *ftw) {
+    (void)info, (void)kind, (void)ftw;
+    return remove(path);
+}
+
+static void remove_dir(char *path) {
+    assert_int_equal(nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS), 0);
+    free(path);
+}
+
+static void put(const char *dir, const char *name, const char *text, size_t len) {
+    char *path = mem_printf("%s/%s", dir, name);
+    struct error error;
+    if (!file_replace(path, text, len, 0644, &error))
+        fail_msg("%s", error.text);
+    free(path);
+}
+
+/* Appends the file's text; returns whether it is there. */
+static bool take(const char *dir, const char *name, struct buffer *out) {
+    char *path = mem_printf("%s/%s", dir, name);
+    bool found = file_read(path, 1 << 24, out, NULL);
+    free(path);
+    return found;
+}
+
+static json_t *parse_options(const char *text) {
+    struct problems problems = {0};
+    json_t *options = yaml_parse(text, strlen(text), "options", NULL, &problems);
+    if (!options)
+        fail_msg("%s: %s", problems.items[0].where, problems.items[0].text);
+    return options;
+}
+
+static struct catalog *parse_catalog(const char *text, const char *name) {
+    struct problems problems = {0};
+    struct catalog *catalog = catalog_read(text, strlen(text), name, NULL, &problems);
+    if (!catalog || problems.count)
+        fail_msg("%s: %s", problems.items[0].where, problems.items[0].text);
+    problems_free(&problems);
+    return catalog;
+}
+
+/* One renderer with what it borrows. */
+struct fixture {
+    json_t *options;
+    struct catalog *catalog;
+    struct renderer *renderer;
+    struct buffer out;
+    struct error error;
+};
+
+static const char *option_text(const json_t *options, const char *name) {
+    return json_string_value(json_object_get(options, name));
+}
+
+static void open_fixture(struct fixture *fixture, const char *dir, const char *catalog,
+                         const char *options) {
+    *fixture = (struct fixture){0};
+    json_t *defaults = parse_options(default_options);
+    fixture->options = parse_options(options);
+    assert_int_equal(json_object_update_missing(fixture->options, defaults), 0);
+    json_decref(defaults);
+    fixture->catalog = parse_catalog(catalog, "catalog.yaml");
+    const char *dirs[] = {dir, NULL};
+    const char *const *kept = memcpy(mem_zalloc(sizeof dirs), dirs, sizeof dirs);
+    struct render_options render = {
+        .dirs = kept,
+        .globals = json_object_get(fixture->options, "globals"),
+        .defaults = json_object_get(fixture->options, "defaults"),
+        .overrides = json_object_get(fixture->options, "overrides"),
+        .order_seed = option_text(fixture->options, "order_seed"),
+    };
+    fixture->renderer = renderer_new(&render);
+    assert_int_equal(
+        json_object_set_new(fixture->options, "dirs", json_integer((intptr_t)kept)), 0);
+}
+
+static void close_fixture(struct fixture *fixture) {
+    renderer_free(fixture->renderer);
+    free((void *)(intptr_t)json_integer_value(json_object_get(fixture->options, "dirs")));
+    json_decref(fixture->options);
+    catalog_unref(fixture->catalog);
+    buffer_free(&fixture->out);
+}
+
+static bool render(struct fixture *fixture, const char *template) {
+    buffer_clear(&fixture->out);
+    buffer_puts(&fixture->out, "before|");
+    bool good = renderer_render(fixture->renderer, template, fixture->catalog,
+                                &fixture->out, &fixture->error);
+    assert_memory_equal(buffer_str(&fixture->out), "before|", 7);
+    if (!good)
+        assert_string_equal(buffer_str(&fixture->out), "before|");
+    return good;
+}
+
+static const char *result(const struct fixture *fixture) {
+    return buffer_str(&fixture->out) + 7;
+}
+
+static char *error_line(const struct error *error) {
+    struct buffer text = BUFFER_INIT;
+    error_format(error, &text);
+    buffer_putc(&text, '\n');
+    return buffer_steal(&text);
+}
+
+static void expect_text(struct fixture *fixture, const char *template,
+                        const char *expected, const char *name) {
+    if (!render(fixture, template))
+        fail_msg("%s: %s: %s", name, fixture->error.where, fixture->error.text);
+    if (strcmp(result(fixture), expected) != 0)
+        fail_msg("%s: expected:\n%sgot:\n%s", name, expected, result(fixture));
+}
+
+static void expect_error(struct fixture *fixture, const char *template,
+                         const char *expected, const char *name) {
+    if (render(fixture, template))
+        fail_msg("%s: expected an error, got:\n%s", name, result(fixture));
+    char *line = error_line(&fixture->error);
+    if (strcmp(line, expected) != 0)
+        fail_msg("%s: expected:\n%sgot:\n%s", name, expected, line);
+    free(line);
+}
+
+static const char *template_of(const char *dir) {
+    static const char *const names[] = {"template.cfg", "template.map", "template.txt"};
+    for (size_t i = 0; i < 3; i++) {
+        char *path = mem_printf("%s/%s", dir, names[i]);
+        bool found = access(path, R_OK) == 0;
+        free(path);
+        if (found)
+            return names[i];
+    }
+    fail_msg("%s: no template", dir);
+    return NULL;
+}
+
+static void run_case(const char *dir, bool valid) {
+    struct buffer catalog = BUFFER_INIT;
+    struct buffer options = BUFFER_INIT;
+    struct buffer expected = BUFFER_INIT;
+    struct fixture fixture;
+    (void)take(dir, "catalog.yaml", &catalog);
+    (void)take(dir, "options.yaml", &options);
+    open_fixture(&fixture, dir, buffer_str(&catalog), buffer_str(&options));
+    if (!take(dir, valid ? "expected" : "expected_error", &expected))
+        fail_msg("%s: nothing is expected", dir);
+    const char *template = template_of(dir);
+    for (int i = 0; i < 2; i++) /* the second time with what the first left behind */
+        (valid ? expect_text : expect_error)(&fixture, template, buffer_str(&expected),
+                                             dir);
+    close_fixture(&fixture);
+    buffer_free(&catalog);
+    buffer_free(&options);
+    buffer_free(&expected);
+}
+
+static void run_cases(const char *dir, bool valid) {
+    struct dirent **entries;
+    int count = scandir(dir, &entries, NULL, alphasort);
+    int run = 0;
+    for (int i = 0; i < count; i++) {
+        char *path = mem_printf("%s/%s", dir, entries[i]->d_name);
+        if (entries[i]->d_name[0] != '.') {
+            run_case(path, valid);
+            run++;
+        }
+        free(path);
+        free(entries[i]);
+    }
+    free(entries);
+    assert_true(run > 10);
+}
+
+static void test_valid(void **state) {
+    (void)state;
+    run_cases(SOURCE_DIR "/test/unit/render/valid", true);
+}
+
+static void test_invalid(void **state) {
+    (void)state;
+    run_cases(SOURCE_DIR "/test/unit/render/invalid", false);
+}
+
+/* Finds the next fenced block; `info` receives what stands behind the fence's ```. */
+static const char *next_block(const char *p, char *info, size_t size,
+                              struct buffer *text) {
+    const char *open = strncmp(p, "```", 3) ? strstr(p, "\n```") : p - 1;
+    buffer_clear(text);
+    if (!open)
+        return NULL;
+    const char *line_end = strchr(open + 1, '\n');
+    const char *close = strstr(line_end, "\n```");
+    assert_non_null(close);
+    (void)snprintf(info, size, "%.*s", (int)(line_end - open - 4), open + 4);
+    if (close > line_end)
+        buffer_append(text, line_end + 1, (size_t)(close - line_end));
+    return close + 4;
+}
+
+/* One example: templates, the first of which is rendered, and what comes of it. */
+struct example {
+    char *dir;
+    char main[64];
+    char *catalog;
+    size_t count;
+};
+
+static void example_template(struct example *example, const char *info,
+                             const char *text) {
+    const char *name = info[8] ? info + 9 : "example.cfg";
+    if (!example->main[0])
+        (void)snprintf(example->main, sizeof example->main, "%s", name);
+    put(example->dir, name, text, strlen(text));
+}
+
+static void example_end(struct example *example, const char *text, bool valid) {
+    struct fixture fixture;
+    open_fixture(&fixture, example->dir, example->catalog, "");
+    assert_true(example->main[0]);
+    (valid ? expect_text : expect_error)(&fixture, example->main, text, text);
+    close_fixture(&fixture);
+    example->main[0] = '\0';
+    example->count++;
+}
+
+static void test_readme(void **state) {
+    (void)state;
+    struct buffer readme = BUFFER_INIT;
+    struct buffer text = BUFFER_INIT;
+    struct example example = {.dir = make_dir()};
+    char info[64];
+    assert_true(take(SOURCE_DIR "/templates", "README.md", &readme));
+    const char *p = readme.data;
+    while ((p = next_block(p, info, sizeof info, &text))) {
+        if (!strcmp(info, "yaml"))
+            example.catalog = mem_strdup(buffer_str(&text));
+        else if (!strncmp(info, "template", 8))
+            example_template(&example, info, buffer_str(&text));
+        else if (!strcmp(info, "output") || !strcmp(info, "error"))
+            example_end(&example, buffer_str(&text), !strcmp(info, "output"));
+        else
+            fail_msg("a block of kind '%s'", info);
+    }
+    assert_true(example.count > 20);
+    free(example.catalog);
+    remove_dir(example.dir);
+    buffer_free(&readme);
+    buffer_free(&text);
+}
+
+/* Renders one template given as text. */
+static void expect_of_text(const char *name, const char *template, const char *text,
+                           const char *error) {
+    struct fixture fixture;
+    char *dir = make_dir();
+    put(dir, name, template, strlen(template));
+    open_fixture(&fixture, dir, "services: {a: {hosts: []}}", "");
+    if (text)
+        expect_text(&fixture, name, text, template);
+    else
+        expect_error(&fixture, name, error, template);
+    close_fixture(&fixture);
+    remove_dir(dir);
+}
+
+static const struct {
+    const char *template, *error;
+} limits[] = {
+    {"% while true do end\n",
+     "x.cfg:1: the template runs too long: over 200 million steps\n"},
+    {"\n% while true do\ntext\n% end\n",
+     "x.cfg:3: the template prints more than 128 MiB\n"},
+    {"% local t = {}\n% for i = 1, 1e9 do t[i] = ('x'):rep(1000) .. i end\n",
+     "x.cfg:2: the template needs more than 256 MiB of memory, or a string longer than "
+     "32 "
+     "MiB\n"},
+    {"% local s = 'x'\n% for i = 1, 100 do s = s .. s end\n", NULL},
+    {"% local s = ('x'):rep(1e12)\n",
+     "x.cfg:1: the template runs too long: over 200 million steps\n"},
+    {"% local s = (''):rep(1e12)\n",
+     "x.cfg:1: the template runs too long: over 200 million steps\n"},
+    {"% local s = ('a'):rep(40)\n% s = s:find(('a?'):rep(40) .. ('a'):rep(40))\n",
+     "x.cfg:2: the template runs too long: over 200 million steps\n"},
+    {"% local s = ('a'):rep(9999)\n% s = s:find('.-.-.-b')\n",
+     "x.cfg:2: the template runs too long: over 200 million steps\n"},
+    {"% local s = ('a'):rep(9999)\n% s = string.gsub(s, '(.-).-b', '')\n",
+     "x.cfg:2: the template runs too long: over 200 million steps\n"},
+    {"% local s = ('a'):rep(9999)\n% for m in s:gmatch('[%]*].-%1-b') do end\n",
+     "x.cfg:2: the template runs too long: over 200 million steps\n"},
+    {"% local t = {}\n% for i = 1, 1e6 do t[i] = -i end\n"
+     "% while true do table.sort(t) end\n",
+     "x.cfg:3: the template runs too long: over 200 million steps\n"},
+    {"% local t = {}\n% for i = 1, 1e6 do table.insert(t, 1, i) end\n",
+     "x.cfg:2: the template runs too long: over 200 million steps\n"},
+    {"% local function f() return f() + 1 end\n% f()\n", NULL},
+    {"% local t = {}\n% t.t = t\n{{ json(t) }}\n",
+     "x.cfg:3: json: nested too deeply, or too long\n"},
+    {"% while true do local x = services.a.check end\n",
+     "x.cfg:1: the template needs more than 256 MiB of memory\n"},
+};
+
+static void test_limits(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        struct fixture fixture;
+        char *dir = make_dir();
+        put(dir, "x.cfg", limits[i].template, strlen(limits[i].template));
+        put(dir, "good.cfg", "fine\n", 5);
+        open_fixture(&fixture, dir, "services: {a: {hosts: []}}", "");
+        if (limits[i].error)
+            expect_error(&fixture, "x.cfg", limits[i].error, limits[i].template);
+        else
+            assert_false(render(&fixture, "x.cfg"));
+        expect_text(&fixture, "good.cfg", "fine\n", "after a limit");
+        close_fixture(&fixture);
+        remove_dir(dir);
+    }
+}
+
+static const struct {
+    const char *quoted; /* as Lua reads it */
+    const char *fault;  /* NULL: can be printed */
+} hostile[] = {
+    {"a\\nb", "has a newline in it"},
+    {"a\\0b", "has a NUL byte in it"},
+    {"\\r", "has a control character or invalid UTF-8 in it"},
+    {"\\255", "has a control character or invalid UTF-8 in it"},
+    {"'", NULL},
+    {"\\\"", NULL},
+    {"\\\\", NULL},
+    {"$HOME", NULL},
+    {"#", NULL},
+    {"}}", NULL},
+    {"a}} \\\\", NULL},
+};
+
+static const char *const contexts[][3] = {
+    {"x.cfg", ".notice ", ""},
+    {"x.cfg", ".notice \"a ", " b\""},
+    {"x.cfg", ".notice 'a ", " b'"},
+    {"x.cfg", "# ", ""},
+    {"x.txt", "", ""},
+    {"x.map", "key ", ""},
+};
+
+static void test_hostile(void **state) {
+    (void)state;
+    for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++)
+        for (size_t j = 0; j < sizeof contexts / sizeof *contexts; j++) {
+            const char *fault = hostile[i].fault;
+            const char *name = contexts[j][0];
+            char *template = mem_printf("%s{{ \"%s\" }}%s\n", contexts[j][1],
+                                        hostile[i].quoted, contexts[j][2]);
+            char *error = mem_printf("%s:1: value of '\"%s\"' %s\n", name,
+                                     hostile[i].quoted, fault ? fault : "");
+            if (fault)
+                expect_of_text(name, template, NULL, error);
+            free(template);
+            free(error);
+        }
+}
+
+static void test_long_values(void **state) {
+    (void)state;
+    struct buffer expected = BUFFER_INIT;
+    buffer_puts(&expected, "description ");
+    for (int i = 0; i < 5000; i++)
+        buffer_putc(&expected, 'x');
+    buffer_putc(&expected, '\n');
+    expect_of_text("x.cfg", "description {{ (\"x\"):rep(5000) }}\n", expected.data, NULL);
+    expect_of_text("x.cfg", "description {{ (\"x\"):rep(20000) }}\n", NULL,
+                   "x.cfg:1: the line has 20013 bytes; HAProxy's lines end at 16384\n");
+    expect_of_text("x.cfg", "a {{ raw((\"x \"):rep(64)) }}\n", NULL,
+                   "x.cfg:1: the line has 65 words; HAProxy reads 64 of a line\n");
+    buffer_free(&expected);
+}
+
+static void test_changed_file(void **state) {
+    (void)state;
+    struct fixture fixture;
+    char *dir = make_dir();
+    put(dir, "x.cfg", "% include('y.cfg')\n", 19);
+    put(dir, "y.cfg", "one\n", 4);
+    open_fixture(&fixture, dir, "", "");
+    expect_text(&fixture, "x.cfg", "one\n", "first");
+    expect_text(&fixture, "x.cfg", "one\n", "again");
+    put(dir, "y.cfg", "two\n", 4);
+    expect_text(&fixture, "x.cfg", "two\n", "changed");
+    put(dir, "y.cfg", "% end\n", 6);
+    expect_error(&fixture, "x.cfg",
+                 "y.cfg:1: '<eof>' expected near 'end' (included from x.cfg:1)\n",
+                 "broken");
+    put(dir, "y.cfg", "three\n", 6);
+    expect_text(&fixture, "x.cfg", "three\n", "mended");
+    close_fixture(&fixture);
+    remove_dir(dir);
+}
+
+static void test_names(void **state) {
+    (void)state;
+    static const char *const names[] = {"../x.cfg",   "/etc/passwd", "",    ".x",
+                                        "a/../x.cfg", "x.cfg/",      "a//b"};
+    struct fixture fixture;
+    open_fixture(&fixture, "/nowhere", "", "");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_false(render(&fixture, names[i]));
+        assert_string_equal(
+            fixture.error.text,
+            "a template is named by its path below a folder of templates");
+    }
+    expect_error(&fixture, "x.cfg", "x.cfg: no such template in /nowhere\n", "missing");
+    close_fixture(&fixture);
+}
+
+static const char many_hosts[] = "services: {a: {hosts: [{host: h1, port: 1},"
+                                 "{host: h2, port: 1}, {host: h3, port: 1},"
+                                 "{host: h4, port: 1}, {host: h5, port: 1},"
+                                 "{host: h6, port: 1}, {host: h7, port: 1}]}}";
+static const char order_template[] =
+    "% for _, host in ipairs(services.a.hosts) do\n{{ host.host }}\n% end\n";
+
+static void test_order(void **state) {
+    (void)state;
+    char *orders[3];
+    const char *const options[] = {"", "order_seed: node-1", "order_seed: node-2"};
+    char *dir = make_dir();
+    put(dir, "x.txt", order_template, sizeof order_template - 1);
+    for (size_t i = 0; i < 3; i++) {
+        struct fixture fixture;
+        open_fixture(&fixture, dir, many_hosts, options[i]);
+        assert_true(render(&fixture, "x.txt"));
+        orders[i] = mem_strdup(result(&fixture));
+        expect_text(&fixture, "x.txt", orders[i], "the same again");
+        close_fixture(&fixture);
+    }
+    assert_string_equal(orders[0], "h1\nh2\nh3\nh4\nh5\nh6\nh7\n");
+    assert_string_not_equal(orders[0], orders[1]);
+    assert_string_not_equal(orders[1], orders[2]);
+    for (size_t i = 0; i < 3; i++)
+        free(orders[i]);
+    remove_dir(dir);
+}
+
+/* Services of every kind that the shipped templates tell apart. */
+static void write_services(struct buffer *out, size_t count) {
+    static const char *const kinds[] = {
+        "hosts: [{host: 127.0.0.1, port: 81}, {host: '::1', port: 82, backup: true}]",
+        "check: {path: /health, interval: 500ms}, aliases: [Alias-%zu, alias.%zu],"
+        "hosts: [{host: 127.0.0.1, port: 81, weight: 3, maxconn: 10, enabled: false}]",
+        "hosts: [], retries: 1, maxconn: 7, timeouts: {connect: 1s, server: 5s, queue: "
+        "1s,"
+        "tunnel: 1m}",
+        "check: {type: none}, balance: leastconn,"
+        "hosts: [{host: no-such-host.invalid, port: 81, drain: true}]",
+        "mode: tcp, port: 3%03zu, timeouts: {client: 5s}, hosts: [{host: 127.0.0.1, "
+        "port: 81}]",
+        "mode: tcp, hosts: [{host: 127.0.0.1, port: 81}]",
+        "balance: source, check: {type: http}, hosts: [{host: 127.0.0.1, port: 81}]",
+    };
+    size_t kind_count = count == 32 || count == 33 ? 4 : sizeof kinds / sizeof *kinds;
+    buffer_puts(out, "services:\n");
+    for (size_t i = 0; i < count; i++) {
+        buffer_printf(out, "  Service_%zu: {", i);
+        const char *p = kinds[i % kind_count];
+        for (const char *place; (place = strchr(p, '%')); p = strchr(place, 'u') + 1) {
+            buffer_append(out, p, (size_t)(place - p));
+            buffer_printf(out, place[1] == '0' ? "%03zu" : "%zu", i);
+        }
+        buffer_printf(out, "%s}\n", p);
+    }
+    if (!count)
+        buffer_puts(out, "  {}\n");
+}
+
+static void check_by_haproxy(const char *dir, const char *what) {
+    struct buffer output = BUFFER_INIT;
+    struct error error = {0};
+    int code = -1;
+    char *path = mem_printf("%s/haproxy.cfg", dir);
+    const char *argv[] = {"haproxy", "-c", "-f", path, NULL};
+    if (!child_run(argv, 120000, &output, &code, &error))
+        fail_msg("%s: %d: %s%s", what, code, error.text, buffer_str(&output));
+    if (strcmp(buffer_str(&output), "Configuration file is valid\n") != 0)
+        fail_msg("%s: %s", what, buffer_str(&output));
+    free(path);
+    buffer_free(&output);
+}
+
+static void run_shipped(size_t count, const char *mode) {
+    struct buffer catalog = BUFFER_INIT;
+    struct fixture fixture;
+    char *dir = make_dir();
+    write_services(&catalog, count);
+    char *options =
+        mem_printf("globals: {routing: {header: X-Service, bind: '127.0.0.1:8000', mode: "
+                   "%s}, haproxy: "
+                   "{socket: %s/haproxy.sock, hard_stop_after: 15m, stats: "
+                   "'127.0.0.1:8404'}, outputs: "
+                   "{haproxy.cfg: %s/haproxy.cfg, services.map: %s/services.map}}\n"
+                   "overrides: {Service_0: {haproxy: ['option httpclose', \"#it's\"]}}\n",
+                   mode, dir, dir, dir);
+    open_fixture(&fixture, SOURCE_DIR "/templates", buffer_str(&catalog), options);
+    static const char *const names[] = {"services.map", "haproxy.cfg"};
+    for (size_t i = 0; i < 2; i++) {
+        if (!render(&fixture, names[i]))
+            fail_msg("%s: %s", fixture.error.where, fixture.error.text);
+        put(dir, names[i], result(&fixture), strlen(result(&fixture)));
+    }
+    bool by_map = strstr(result(&fixture), "map_str(services.map)") != NULL;
+    assert_int_equal(by_map,
+                     !strcmp(mode, "map") || (!strcmp(mode, "auto") && count > 32));
+    assert_int_equal(result(&fixture)[strlen(result(&fixture)) - 1], '\n');
+    check_by_haproxy(dir, options);
+    close_fixture(&fixture);
+    free(options);
+    buffer_free(&catalog);
+    remove_dir(dir);
+}
+
+static void test_shipped(void **state) {
+    (void)state;
+    static const size_t counts[] = {0, 1, 7, 32, 33, 1000};
+    static const char *const modes[] = {"acl", "map", "auto"};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        for (size_t j = 0; j < 3; j++)
+            run_shipped(counts[i], modes[j]);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_valid),        cmocka_unit_test(test_invalid),
+        cmocka_unit_test(test_readme),       cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_hostile),      cmocka_unit_test(test_long_values),
+        cmocka_unit_test(test_changed_file), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_order),        cmocka_unit_test(test_shipped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
