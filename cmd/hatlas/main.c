@@ -102,9 +102,12 @@ static void add_rows(struct parser *parser, const struct flag *rows) {
         parser->options[parser->count] =
             (struct option){rows->name, has_arg, NULL, 256 + parser->count};
         parser->rows[parser->count++] = rows;
-        if (rows->letter)
-            (void)strncat(strncat(parser->letters, &rows->letter, 1),
-                          rows->value ? ":" : "", 1);
+        if (rows->letter) {
+            char *end = parser->letters + strlen(parser->letters);
+            *end++ = rows->letter;
+            if (rows->value)
+                *end = ':';
+        }
     }
 }
 
