@@ -530,6 +530,7 @@ def ask_unix(path, command):
             connection.settimeout(10)
             connection.connect(str(path))
             connection.sendall(command.encode() + b"\n")
+            connection.shutdown(socket.SHUT_WR)  # else a master waits for more
             parts = []
             while part := connection.recv(65536):
                 parts.append(part)
