@@ -53,6 +53,11 @@ void haproxy_free(struct haproxy *haproxy) {
     free(haproxy);
 }
 
+void haproxy_detach(struct haproxy *haproxy) {
+    if (haproxy->supervisor)
+        supervisor_detach(haproxy->supervisor);
+}
+
 static void answer_later(struct haproxy *haproxy, haproxy_done *done, void *arg,
                          const struct error *error) {
     later_call(&haproxy->later, haproxy->options.base, done, arg, error);

@@ -31,8 +31,14 @@ struct haproxy *haproxy_new(struct event_base *base, const struct log *log,
                             const struct haproxy_settings *settings, const char *config,
                             const struct haproxy_events *events);
 
-/* Frees the controller. A supervised HAProxy that still runs is killed: stop it first. */
+/* Frees the controller. A supervised HAProxy that still runs is killed: stop it first, or
+ * detach from it. */
 void haproxy_free(struct haproxy *haproxy);
+
+/* Lets a supervised HAProxy go on running when the controller is freed; a later controller
+ * for the same config and master socket adopts it. What it writes to standard error from
+ * then on is lost. One that is only being started is still killed. */
+void haproxy_detach(struct haproxy *haproxy);
 
 /* The same as haproxy_check without blocking, for any file. One check at a time. */
 void haproxy_check_start(struct haproxy *haproxy, const char *path, haproxy_done *done,

@@ -59,6 +59,7 @@ struct supervisor {
     int stop_signal; /* STOPPING: what the timer sends next */
     struct asked asked;
     struct later *later;
+    bool detached;
     bool again; /* asked for a reload while an older file may have been read */
     /* Its past. */
     bool down_told;
@@ -449,10 +450,14 @@ struct supervisor *supervisor_new(const struct supervisor_options *options) {
 void supervisor_free(struct supervisor *s) {
     if (!s)
         return;
+    bool leave = s->detached && (s->state == RUNNING || s->state == RELOADING);
     settle(s);
-    if (s->adopted)
+    if (leave)
+        child_detach(s->child);
+    else if (s->adopted)
         send_signal(s, SIGKILL);
-    child_kill(s->child);
+    else
+        child_kill(s->child);
     release_adopted(s);
     later_free(&s->later);
     event_free(s->timer);
@@ -460,6 +465,10 @@ void supervisor_free(struct supervisor *s) {
     buffer_free(&s->alerts);
     free(s->listen);
     free(s);
+}
+
+void supervisor_detach(struct supervisor *s) {
+    s->detached = true;
 }
 
 bool supervisor_reload(struct supervisor *s, haproxy_done *done, void *arg,

@@ -20,6 +20,9 @@ struct supervisor *supervisor_new(const struct supervisor_options *options);
 /* Frees it; an HAProxy that runs is killed. */
 void supervisor_free(struct supervisor *supervisor);
 
+/* Lets an HAProxy that serves outlive the supervisor. */
+void supervisor_detach(struct supervisor *supervisor);
+
 /* Reloads or starts HAProxy. Returns false with an error, without a call of `done`, if
  * one of these is under way. */
 bool supervisor_reload(struct supervisor *supervisor, haproxy_done *done, void *arg,

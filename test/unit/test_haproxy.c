@@ -671,6 +671,86 @@ static void test_orphan_stopped(void **state) {
     assert_false(serves(f->port, "one"));
 }
 
+static bool pid_known(const struct fixture *f) {
+    pid_t pid = 0;
+    (void)haproxy_running(f->haproxy, &pid);
+    return pid != 0;
+}
+
+/* A config whose HAProxy writes to standard error for every request. */
+static void write_talkative_config(const struct fixture *f, const char *word) {
+    struct buffer text = BUFFER_INIT;
+    struct error error;
+    write_config(f, f->port, word);
+    assert_true(file_read(f->config, 65536, &text, &error));
+    buffer_puts(&text, "    option httplog\n    log stderr format raw local0\n");
+    write_text(f->config, buffer_str(&text));
+    buffer_free(&text);
+}
+
+/* With nobody left who reads its standard error, HAProxy goes on: it is told so by every
+ * request and by refused reloads. */
+static void use_unread(struct fixture *f, const struct master_state *before) {
+    for (int i = 0; i < 200; i++)
+        assert_true(serves(f->port, "one"));
+    assert_int_equal(processes(f).worker, before->worker);
+    for (int i = 0; i < 2; i++) {
+        write_text(f->config, "frontend f\n nonsense here\n");
+        assert_false(reload(f).good);
+        write_talkative_config(f, "one");
+        assert_true(serves(f->port, "one"));
+        reload_well(f);
+        assert_int_equal(processes(f).master, before->master);
+        assert_true(serves(f->port, "one"));
+    }
+}
+
+static void test_orphan_unread(void **state) {
+    struct fixture *f = *state;
+    write_talkative_config(f, "one");
+    leave_orphan(f);
+    struct master_state before = processes(f);
+    use_unread(f, &before);
+    stop_well(f);
+}
+
+static void test_detach(void **state) {
+    struct fixture *f = *state;
+    write_talkative_config(f, "one");
+    reload_well(f);
+    struct master_state before = processes(f);
+    haproxy_detach(f->haproxy);
+    haproxy_free(f->haproxy);
+    f->haproxy = controller(f);
+    use_unread(f, &before);
+
+    /* The adopted one can be left behind again. */
+    haproxy_detach(f->haproxy);
+    haproxy_free(f->haproxy);
+    f->haproxy = controller(f);
+    assert_int_equal(processes(f).master, before.master);
+    reload_well(f);
+    assert_int_equal(processes(f).master, before.master);
+    stop_well(f);
+    assert_int_equal(waitpid(before.master, NULL, 0), before.master);
+    assert_int_equal(f->ups + f->downs, 0);
+}
+
+/* What is not known to serve is not left behind. */
+static void test_detach_while_starting(void **state) {
+    struct fixture *f = *state;
+    struct answer answer = {0};
+    haproxy_detach(f->haproxy);
+    haproxy_reload_start(f->haproxy, on_done, &answer);
+    while (!pid_known(f))
+        (void)event_base_loop(f->base, EVLOOP_ONCE);
+    haproxy_free(f->haproxy);
+    f->haproxy = controller(f);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(answer.came, 0);
+    assert_false(serves(f->port, "one"));
+}
+
 /* Somebody else's HAProxy on our master socket is neither driven nor doubled. */
 static void test_foreign(void **state) {
     struct fixture *f = *state;
@@ -866,6 +946,9 @@ int main(int argc, char **argv) {
         WITH_FIXTURE(test_one_at_a_time),
         WITH_FIXTURE(test_orphan),
         WITH_FIXTURE(test_orphan_stopped),
+        WITH_FIXTURE(test_orphan_unread),
+        WITH_FIXTURE(test_detach),
+        WITH_FIXTURE(test_detach_while_starting),
         WITH_FIXTURE(test_foreign),
         WITH_FIXTURE(test_master_socket),
         WITH_FIXTURE(test_command),
