@@ -1,5 +1,5 @@
 /* The file source: a catalog in YAML or JSON, read again whenever inotify says that the
- * name leads to something new. */
+ * name leads to something new, or, where inotify does not tell, a look at the file. */
 #include "base/file.h"
 #include "base/mem.h"
 #include "catalog/text.h"
@@ -22,18 +22,29 @@ static const uint32_t folder_mask = IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM
                                     IN_CREATE | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF |
                                     IN_MOVE_SELF | IN_ONLYDIR;
 
+/* What changes when a file does. */
+struct look {
+    dev_t device;
+    ino_t inode;
+    off_t size;
+    struct timespec changed;
+};
+
 struct file_source {
     struct source source; /* first: see source_internal.h */
     const char *path;
     char *folder;
-    int inotify;
+    int inotify;      /* -1: there is none */
     int folder_watch; /* -1: the folder could not be watched yet */
     int target_watch; /* of what a symbolic link leads to; -1: none */
     dev_t device;     /* of the folder that is watched */
     ino_t inode;
     struct event *changed;
     struct event *timer; /* looks after what inotify does not tell: other folders */
+    struct look read;    /* what the file looked like when it was read */
+    struct look seen;    /* and when the timer looked at it last */
     bool read_once;      /* the first read is done, well or not */
+    bool refresh;
     const struct catalog *catalog;
     struct problems problems;
     uint64_t reads;
@@ -79,6 +90,7 @@ static void note_failure(struct file_source *file, const char *what) {
 
 static void note_read(struct file_source *file, struct catalog *catalog) {
     const struct catalog *old = file->catalog;
+    file->reads++;
     file->catalog = share_unchanged(old, catalog);
     catalog_unref(old);
     char count[64];
@@ -128,20 +140,40 @@ static void watch_target(struct file_source *file) {
             inotify_add_watch(file->inotify, file->path, IN_CLOSE_WRITE | IN_ATTRIB);
 }
 
+static void note_unreadable(struct file_source *file, const struct error *error) {
+    struct buffer why = BUFFER_INIT;
+    error_format(error, &why);
+    note_failure(file, buffer_str(&why));
+    buffer_free(&why);
+    problems_free(&file->problems);
+    problems_add_error(&file->problems, error);
+    problems_note(&file->problems, 0,
+                  file->catalog ? "; the last good catalog is kept" : "; waiting for it");
+}
+
+static struct look look_at(const struct file_source *file) {
+    struct stat info = {0};
+    (void)stat(file->path, &info);
+    return (struct look){info.st_dev, info.st_ino, info.st_size, info.st_ctim};
+}
+
+static bool same_look(const struct look *a, const struct look *b) {
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->changed.tv_sec == b->changed.tv_sec &&
+           a->changed.tv_nsec == b->changed.tv_nsec;
+}
+
 static void read_file(struct file_source *file) {
     struct buffer text = BUFFER_INIT;
     struct error error;
     watch_target(file);
     file->read_once = true;
-    if (file_read(file->path, FILE_MAX, &text, &error)) {
-        file->reads++;
+    file->refresh = false;
+    file->read = look_at(file);
+    if (file_read(file->path, FILE_MAX, &text, &error))
         read_catalog(file, &text);
-    } else {
-        buffer_clear(&text);
-        error_format(&error, &text);
-        problems_free(&file->problems);
-        note_failure(file, buffer_str(&text));
-    }
+    else
+        note_unreadable(file, &error);
     buffer_free(&text);
 }
 
@@ -209,12 +241,23 @@ static void on_inotify(evutil_socket_t fd, short what, void *arg) {
     }
 }
 
+/* Without inotify: whether the file is another than the one that was read, and nobody has
+ * written to it for a while. With it the writer's close is the better sign. */
+static bool is_unnoticed(struct file_source *file) {
+    if (file->folder_watch >= 0)
+        return false;
+    struct look now = look_at(file);
+    bool rests = same_look(&now, &file->seen);
+    file->seen = now;
+    return rests && !same_look(&now, &file->read);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     (void)what;
     struct file_source *file = arg;
-    bool other = watch_folder(file);
-    if (other || !file->read_once)
+    bool other = watch_folder(file) || !file->read_once || file->refresh;
+    if (other || is_unnoticed(file))
         read_file(file);
     struct timeval again = {.tv_sec = LOOK_AGAIN_S};
     (void)evtimer_add(file->timer, &again);
@@ -222,9 +265,11 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
 
 static void file_close(struct source *source) {
     struct file_source *file = (struct file_source *)source;
-    event_free(file->changed);
+    if (file->changed)
+        event_free(file->changed);
     event_free(file->timer);
-    (void)close(file->inotify);
+    if (file->inotify >= 0)
+        (void)close(file->inotify);
     catalog_unref(file->catalog);
     problems_free(&file->problems);
     free(file->folder);
@@ -252,20 +297,36 @@ static void file_status(const struct source *source, struct source_status *statu
     };
 }
 
+static void file_refresh(struct source *source) {
+    struct file_source *file = (struct file_source *)source;
+    struct timeval at_once = {0};
+    file->refresh = true;
+    (void)evtimer_add(file->timer, &at_once);
+}
+
 static const struct source_ops file_ops = {file_close, file_catalog, file_problems,
-                                           file_status};
+                                           file_status, file_refresh};
+
+/* The system has a limit on the number of inotifies; without one the timer has to do. */
+static void open_inotify(struct file_source *file) {
+    file->folder_watch = file->target_watch = -1;
+    file->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (file->inotify < 0) {
+        log_warning(file->source.log, "no inotify; looking at the file every few seconds",
+                    LOG_STR("source", file->source.name),
+                    LOG_STR("error", strerror(errno)));
+        return;
+    }
+    file->changed = event_new(file->source.base, file->inotify, EV_READ | EV_PERSIST,
+                              on_inotify, file);
+    (void)event_add(file->changed, NULL);
+}
 
 struct source *source_file_open(struct event_base *base, const struct log *log,
                                 const struct source_settings *settings,
                                 struct error *error) {
     if (!settings->file || !settings->file[0]) {
         (void)error_set(error, "file", "expected the path of a catalog");
-        return NULL;
-    }
-    int inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (inotify < 0) {
-        (void)error_set(error, settings->file, "can't use inotify(7): %s",
-                        strerror(errno));
         return NULL;
     }
     struct file_source *file = mem_zalloc(sizeof *file);
@@ -276,12 +337,9 @@ struct source *source_file_open(struct event_base *base, const struct log *log,
                                    .name = mem_printf("file:%s", settings->file)};
     file->path = settings->file;
     file->folder = file_dir(settings->file);
-    file->inotify = inotify;
-    file->folder_watch = file->target_watch = -1;
     file->state = SOURCE_CONNECTING;
     (void)snprintf(file->text, sizeof file->text, "not read yet");
-    file->changed = event_new(base, inotify, EV_READ | EV_PERSIST, on_inotify, file);
-    (void)event_add(file->changed, NULL);
+    open_inotify(file);
     file->timer = evtimer_new(base, on_timer, file);
     struct timeval at_once = {0};
     (void)evtimer_add(file->timer, &at_once);

@@ -56,3 +56,7 @@ void source_status(const struct source *source, struct source_status *status) {
     *status = (struct source_status){0};
     source->ops->status(source, status);
 }
+
+void source_refresh(struct source *source) {
+    source->ops->refresh(source);
+}

@@ -21,7 +21,8 @@ struct source_status {
     const char *text; /* "connected to 127.0.0.1:2181, 6002 watches", the last error, … */
     size_t records;   /* znodes or entries read */
     size_t watches;
-    uint64_t full_reads; /* how many times everything was read from the start */
+    uint64_t full_reads; /* how many times everything was read from the start: at first,
+                            and again because of source_refresh or a new session */
 };
 
 /* Called from the loop, after the catalog, the problems or the status changed; not before
@@ -47,5 +48,14 @@ const struct catalog *source_catalog(struct source *source);
 void source_problems(const struct source *source, struct problems *problems);
 
 void source_status(const struct source *source, struct source_status *status);
+
+/* Has everything read again from the start. When that is complete `full_reads` has grown
+ * by one and `changed` is called, even if nothing differs: every znode was then answered
+ * by the server (the whole file was read, and was good) after this call. What can't be
+ * read now is waited for: a source that is not connected, a file that is not there or
+ * bad, a list of services that is not readable. Calls that come before a full read is
+ * complete begin it anew and are done with it together; before the first read is complete
+ * they change nothing. The catalog stays what it is until something else is read. */
+void source_refresh(struct source *source);
 
 #endif

@@ -12,6 +12,7 @@ struct source_ops {
     const struct catalog *(*catalog)(struct source *source);
     void (*problems)(const struct source *source, struct problems *problems);
     void (*status)(const struct source *source, struct source_status *status);
+    void (*refresh)(struct source *source);
 };
 
 /* The first member of every kind's struct. */

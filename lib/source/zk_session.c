@@ -2,6 +2,7 @@
  * window of requests that keeps the server busy without being at its mercy. CONNECTING ->
  * CONNECTED <-> LOST; expired, refused or flapping: a new handle */
 #include "source/zk_session.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "source/zk_client.h"
@@ -15,18 +16,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     WINDOW = 800,         /* requests outstanding */
     REPLIES_A_TURN = 512, /* then other events of the loop have their turn */
-    RETRY_MS = 300,       /* after an error of zookeeper_interest */
-    BACKOFF_MIN_MS = 100,
-    BACKOFF_MAX_MS = 10000,
-    STABLE_MS = 5000, /* a connection that held as long is no flapping */
-    FLAPS = 3,
+    FLAPS = 3,            /* in a row, then a new session */
     SECRET_MAX = 65536,
 };
+
+/* Microseconds. */
+static const int64_t pause_min = 50000; /* between two attempts to connect */
+static const int64_t pause_max = 2000000;
+static const int64_t backoff_min = 50000; /* between two sessions */
+static const int64_t backoff_max = 10000000;
+static const int64_t stable = 5000000; /* a connection that held as long does not flap */
 
 struct zk_session {
     struct event_base *base;
@@ -40,27 +43,18 @@ struct zk_session {
     size_t sent; /* reads that are ZK_SENT */
     size_t watches;
     size_t watch_bytes;
-    uint64_t starts;
     enum zk_session_state state;
     int socket;
     bool in_turn, closing;
+    bool failed;     /* the connection, or the attempt to make one, in this turn */
     bool complained; /* a failure to connect is logged once */
-    int64_t backoff;
+    int64_t pause;   /* the last one before an attempt to connect; 0: none yet */
+    int64_t backoff; /* the last one before a session */
     int64_t connected_at;
     int flaps;
     char server[128];
     char why[512];
 };
-
-static int64_t now_ms(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static struct timeval timeval_ms(int64_t ms) {
-    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-}
 
 /* Reads. */
 
@@ -73,17 +67,22 @@ static void set_state(struct zk_read *read, enum zk_read_state state) {
     read->state = state;
 }
 
+static bool is_connected(const struct zk_session *session) {
+    return session->handle && zoo_state(session->handle) == ZOO_CONNECTED_STATE;
+}
+
+/* Has a turn sent what was asked of the handle outside of its own turn. */
+static void wake(struct zk_session *session) {
+    if (!session->in_turn && !session->closing && is_connected(session))
+        event_active(session->io, EV_TIMEOUT, 0);
+}
+
 static void queue_read(struct zk_read *read, bool exists) {
     struct zk_session *session = read->session;
     set_state(read, ZK_QUEUED);
     read->exists = exists;
     STAILQ_INSERT_TAIL(&session->queue, read, next);
-    if (!session->in_turn && !session->closing && session->state == ZK_CONNECTED)
-        event_active(session->io, EV_TIMEOUT, 0);
-}
-
-static bool is_connected(const struct zk_session *session) {
-    return session->handle && zoo_state(session->handle) == ZOO_CONNECTED_STATE;
+    wake(session);
 }
 
 static void tell(struct zk_read *read, const struct zk_answer *answer) {
@@ -97,6 +96,7 @@ static void settle(struct zk_read *read, struct zk_answer *answer) {
     bool again = read->again;
     bool exists = read->exists;
     read->again = false;
+    answer->stale = again;
     if (!exists || answer->kind == ZK_UNREADABLE)
         tell(read, answer);
     if (read->dropped) {
@@ -113,24 +113,59 @@ static void settle(struct zk_read *read, struct zk_answer *answer) {
     }
 }
 
+static void watch_removed(int rc, const void *data) {
+    (void)rc;
+    (void)data;
+}
+
+static void watch_fired(zhandle_t *handle, int type, int state, const char *path,
+                        void *arg);
+
+static void remove_watch(struct zk_session *session, const char *path) {
+    if (!is_connected(session))
+        return;
+    /* The client declares a pointer to the completion but takes the completion. */
+    (void)zoo_aremove_watches(session->handle, path, ZWATCHTYPE_ANY, watch_fired, session,
+                              0, (void_completion_t *)(uintptr_t)watch_removed, NULL);
+    wake(session);
+}
+
+/* The owner was done with it before the answer came, which may have left a watch: for as
+ * long as the session lasts, if the path never comes back. */
+static void finish_dropped(struct zk_read *read, int rc) {
+    struct zk_session *session = read->session;
+    const struct zk_listener *listener = &session->listener;
+    bool watched = rc == ZOK || (rc == ZNONODE && read->exists);
+    if (watched && !session->closing &&
+        !listener->wanted(listener->arg, session, read->path))
+        remove_watch(session, read->path);
+    set_state(read, ZK_IDLE);
+    free(read);
+}
+
+/* Whether the code tells of the connection, and nothing of the znode. */
+static bool is_lost(const struct zk_session *session, int rc) {
+    if (rc == ZOK || rc == ZNONODE)
+        return false;
+    return session->closing || !is_connected(session) || rc == ZCONNECTIONLOSS ||
+           rc == ZOPERATIONTIMEOUT || rc == ZCLOSING || rc == ZSESSIONEXPIRED ||
+           rc == ZSESSIONMOVED;
+}
+
 /* Every request ends here, with the server's answer or with the connection. */
 static void finish(const struct zk_read *answered, int rc, struct zk_answer answer) {
     struct zk_read *read = (struct zk_read *)answered;
-    struct zk_session *session = read->session;
     if (read->dropped) {
-        set_state(read, ZK_IDLE);
-        free(read);
-        return;
-    }
-    answer.code = rc;
-    if (rc == ZOK)
-        answer.kind = ZK_FOUND;
-    else
-        answer.kind = rc == ZNONODE ? ZK_MISSING : ZK_UNREADABLE;
-    if (answer.kind == ZK_UNREADABLE && (session->closing || !is_connected(session))) {
+        finish_dropped(read, rc);
+    } else if (is_lost(read->session, rc)) {
         read->again = false;
         queue_read(read, read->exists);
     } else {
+        answer.code = rc;
+        if (rc == ZOK)
+            answer.kind = ZK_FOUND;
+        else
+            answer.kind = rc == ZNONODE ? ZK_MISSING : ZK_UNREADABLE;
         settle(read, &answer);
     }
 }
@@ -214,11 +249,6 @@ void zk_session_read(struct zk_session *session, struct zk_read *read) {
         queue_read(read, false);
 }
 
-static void watch_removed(int rc, const void *data) {
-    (void)rc;
-    (void)data;
-}
-
 void zk_session_drop(struct zk_read *read) {
     struct zk_session *session = read->session;
     session->watch_bytes -= strlen(read->path) + 4;
@@ -226,28 +256,30 @@ void zk_session_drop(struct zk_read *read) {
         read->dropped = true;
         return;
     }
-    /* The client declares a pointer to the completion but takes the completion. */
-    if (read->state == ZK_WATCHED && is_connected(session))
-        (void)zoo_aremove_watches(session->handle, read->path, ZWATCHTYPE_ANY,
-                                  watch_fired, session, 0,
-                                  (void_completion_t *)(uintptr_t)watch_removed, NULL);
+    if (read->state == ZK_WATCHED)
+        remove_watch(session, read->path);
     set_state(read, ZK_IDLE);
     free(read);
 }
 
 /* The handle. */
 
+/* Doubles the delay between its limits and returns it with some chance in it, so that a
+ * fleet does not come back as one. */
+static int64_t back_off(int64_t *delay, int64_t min, int64_t max) {
+    uint32_t dice;
+    *delay = *delay ? *delay * 2 : min;
+    if (*delay > max)
+        *delay = max;
+    evutil_secure_rng_get_bytes(&dice, sizeof dice);
+    return *delay / 2 + dice % (*delay / 2);
+}
+
 static void start_later(struct zk_session *session, bool at_once) {
     int64_t delay = 0;
-    if (!at_once || session->backoff) {
-        uint32_t dice;
-        int64_t half = session->backoff ? session->backoff : BACKOFF_MIN_MS / 2;
-        half = half > BACKOFF_MAX_MS / 2 ? BACKOFF_MAX_MS / 2 : half;
-        session->backoff = half * 2;
-        evutil_secure_rng_get_bytes(&dice, sizeof dice);
-        delay = half + dice % half;
-    }
-    struct timeval wait = timeval_ms(delay);
+    if (!at_once || session->backoff)
+        delay = back_off(&session->backoff, backoff_min, backoff_max);
+    struct timeval wait = clock_timeval(delay);
     (void)evtimer_add(session->starter, &wait);
 }
 
@@ -276,14 +308,17 @@ static const char *reason(int rc, int error) {
 
 static void note_error(struct zk_session *session, int rc, const char *server,
                        int error) {
-    if (rc != ZOK && rc != ZNOTHING && rc != ZINVALIDSTATE)
-        set_why(session, "%s: %s", server, reason(rc, error));
+    if (rc == ZOK || rc == ZNOTHING || rc == ZINVALIDSTATE)
+        return;
+    session->failed = true;
+    set_why(session, "%s: %s", server, reason(rc, error));
 }
 
 static void note_connected(struct zk_session *session) {
     session->state = ZK_CONNECTED;
-    session->connected_at = now_ms();
+    session->connected_at = clock_usec();
     session->complained = false;
+    session->pause = 0;
     session->why[0] = '\0';
     (void)snprintf(session->server, sizeof session->server, "%s",
                    zoo_get_current_server(session->handle));
@@ -295,7 +330,7 @@ static void note_connected(struct zk_session *session) {
 static void note_lost(struct zk_session *session) {
     session->state = ZK_LOST;
     session->server[0] = '\0';
-    if (now_ms() - session->connected_at < STABLE_MS) {
+    if (clock_usec() - session->connected_at < stable) {
         session->flaps++;
     } else {
         session->flaps = 0;
@@ -352,11 +387,11 @@ static void restart(struct zk_session *session, const char *why) {
 static void process(struct zk_session *session, short what) {
     int events =
         (what & EV_READ ? ZOOKEEPER_READ : 0) | (what & EV_WRITE ? ZOOKEEPER_WRITE : 0);
+    char server[sizeof session->server];
+    (void)snprintf(server, sizeof server, "%s",
+                   session->server[0] ? session->server
+                                      : zoo_get_current_server(session->handle));
     for (int i = 0; i < REPLIES_A_TURN; i++) {
-        char server[sizeof session->server];
-        (void)snprintf(server, sizeof server, "%s",
-                       session->server[0] ? session->server
-                                          : zoo_get_current_server(session->handle));
         errno = 0;
         int rc = zookeeper_process(session->handle, events);
         note_error(session, rc, server, errno);
@@ -368,36 +403,55 @@ static void process(struct zk_session *session, short what) {
 
 static void turn(evutil_socket_t fd, short what, void *arg);
 
+static void wait_for(struct zk_session *session, int fd, short what, int64_t timeout) {
+    struct timeval wait = clock_timeval(timeout);
+    session->socket = fd;
+    (void)event_assign(session->io, session->base, fd, what, turn, session);
+    (void)event_add(session->io, &wait);
+}
+
+/* Lets the handle connect, or say what it waits for. While it is not connected that looks
+ * up names and blocks, so the pauses are at least as long. */
 static void wait_for_events(struct zk_session *session) {
     int fd = -1;
     int interest = 0;
-    struct timeval timeout = timeval_ms(RETRY_MS);
+    struct timeval timeout = {0};
+    int64_t began = clock_usec();
     errno = 0;
     int rc = zookeeper_interest(session->handle, &fd, &interest, &timeout);
-    if (rc != ZOK) {
-        note_error(session, rc, session->settings->hosts, errno);
-        fd = -1;
-        interest = 0;
-        timeout = timeval_ms(RETRY_MS);
+    note_error(session, rc, session->settings->hosts, errno);
+    if (rc == ZOK) {
+        short what = (short)((interest & ZOOKEEPER_READ ? EV_READ : 0) |
+                             (interest & ZOOKEEPER_WRITE ? EV_WRITE : 0));
+        wait_for(session, fd, what, (int64_t)timeout.tv_sec * 1000000 + timeout.tv_usec);
+    } else {
+        int64_t pause = back_off(&session->pause, pause_min, pause_max);
+        int64_t took = clock_usec() - began;
+        wait_for(session, -1, 0, pause > took ? pause : took);
     }
-    short what = (short)((interest & ZOOKEEPER_READ ? EV_READ : 0) |
-                         (interest & ZOOKEEPER_WRITE ? EV_WRITE : 0));
-    session->socket = fd;
-    (void)event_assign(session->io, session->base, fd, what, turn, session);
-    (void)event_add(session->io, &timeout);
+}
+
+/* After an attempt that failed the handle would try again at once. */
+static void go_on(struct zk_session *session, bool was_connected) {
+    if (session->failed && !was_connected)
+        wait_for(session, -1, 0, back_off(&session->pause, pause_min, pause_max));
+    else
+        wait_for_events(session);
 }
 
 static void turn(evutil_socket_t fd, short what, void *arg) {
     (void)fd;
     struct zk_session *session = arg;
+    bool was_connected = session->state == ZK_CONNECTED;
     session->in_turn = true;
+    session->failed = false;
     /* Before anything that may close the socket: another of the same number would never
      * be polled. */
     (void)event_del(session->io);
     process(session, what);
     note_state(session);
     send_queue(session);
-    wait_for_events(session);
+    go_on(session, was_connected);
     note_state(session);
     const char *why = give_up_reason(session);
     if (why)
@@ -467,7 +521,6 @@ static void start(evutil_socket_t fd, short what, void *arg) {
     (void)what;
     struct zk_session *session = arg;
     if (open_handle(session)) {
-        session->starts++;
         session->in_turn = true;
         wait_for_events(session);
         session->in_turn = false;
@@ -516,6 +569,5 @@ void zk_session_status(const struct zk_session *session,
         .why = session->why,
         .watches = session->watches,
         .watch_bytes = session->watch_bytes,
-        .starts = session->starts,
     };
 }

@@ -25,7 +25,8 @@ struct zk_answer {
     size_t len;
     char *const *names; /* of ZK_CHILDREN */
     size_t count;
-    int code; /* enum ZOO_ERRORS */
+    int code;   /* enum ZOO_ERRORS */
+    bool stale; /* zk_session_read() came while it was under way: another will follow */
 };
 
 /* Calls to the owner of the reads, all from the loop. */
@@ -34,6 +35,9 @@ struct zk_listener {
 
     /* The watch on a path fired: the owner reads it again. */
     void (*fired)(void *arg, struct zk_session *session, const char *path);
+
+    /* Whether some read of this session that is not dropped has this path. */
+    bool (*wanted)(void *arg, struct zk_session *session, const char *path);
 
     /* The session is over and its watches are gone: the owner reads everything again. */
     void (*restarted)(void *arg, struct zk_session *session);
@@ -53,7 +57,7 @@ struct zk_read {
     enum zk_read_state {
         ZK_IDLE,    /* new, or unreadable */
         ZK_QUEUED,  /* waits for its turn */
-        ZK_SENT,    /* asked; `again` if it has to be asked once more */
+        ZK_SENT,    /* asked; `again`: has to be asked once more */
         ZK_WATCHED, /* answered, and a watch will tell of the next change */
     } state : 8;
     bool exists; /* the znode is missing: what is asked next is awexists */
@@ -74,7 +78,6 @@ struct zk_session_status {
     const char *why;    /* what went wrong last; "" once it is connected */
     size_t watches;
     size_t watch_bytes; /* what its reads take in the packet that sets watches again */
-    uint64_t starts;    /* how many sessions there were */
 };
 
 /* Begins with the loop. What goes wrong is retried for ever. The caller owns it;

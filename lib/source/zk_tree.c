@@ -18,20 +18,6 @@ struct zk_node *zk_tree_find(struct zk_tree *tree, const char *parent, const cha
     return node;
 }
 
-/* Whether the node was answered since its session began. */
-static void set_answered(struct zk_tree *tree, struct zk_node *node, bool answered) {
-    if (node->answered == answered)
-        return;
-    node->answered = answered;
-    tree->unanswered += answered ? (size_t)-1 : 1;
-    if (node->service)
-        node->service->unanswered += answered ? (size_t)-1 : 1;
-    if (!tree->unanswered)
-        tree->synced = true;
-    if (answered)
-        tree->changed = tree->dirty = true;
-}
-
 static struct zk_node *add_node(struct zk_tree *tree, enum zk_kind kind, const char *path,
                                 size_t len, struct zk_service *service) {
     struct zk_node *node = mem_zalloc(offsetof(struct zk_node, path) + len + 1);
@@ -54,6 +40,44 @@ static struct zk_node *add_child(struct zk_tree *tree, enum zk_kind kind,
     buffer_clear(&tree->path);
     buffer_printf(&tree->path, "%s/%s%s", parent, name, suffix);
     return add_node(tree, kind, tree->path.data, tree->path.len, service);
+}
+
+static struct zk_service *find_service(struct zk_tree *tree, const char *name) {
+    const struct zk_layout *layout = &tree->layout;
+    struct zk_node *list = zk_tree_find(tree, layout->services, name, layout->suffix);
+    return list ? list->service : NULL;
+}
+
+/* The service whose catalog entry the node's value is part of, or NULL. */
+static struct zk_service *service_of(struct zk_tree *tree, const struct zk_node *node) {
+    return node->kind == ZK_VARS ? find_service(tree, strrchr(node->path, '/') + 1)
+                                 : node->service;
+}
+
+/* Whether the catalog may have waited for this answer to show a service at all. */
+static bool was_waited_for(struct zk_tree *tree, const struct zk_node *node) {
+    const struct zk_service *service = service_of(tree, node);
+    return node->kind == ZK_CONFIG_LIST || (service && !service->snapshot);
+}
+
+static void all_answered(struct zk_tree *tree) {
+    tree->changed |= tree->full || !tree->synced;
+    tree->full_reads += tree->full;
+    tree->full = tree->behind = false;
+    tree->synced = true;
+}
+
+static void set_answered(struct zk_tree *tree, struct zk_node *node, bool answered) {
+    if (node->answered == answered)
+        return;
+    node->answered = answered;
+    tree->unanswered += answered ? (size_t)-1 : 1;
+    if (node->service)
+        node->service->unanswered += answered ? (size_t)-1 : 1;
+    if (answered && was_waited_for(tree, node))
+        tree->changed = tree->dirty = true;
+    if (!tree->unanswered)
+        all_answered(tree);
 }
 
 static void set_unreadable(struct zk_tree *tree, struct zk_node *node, bool unreadable) {
@@ -89,17 +113,8 @@ static void set_dirty(struct zk_tree *tree, struct zk_service *service) {
     tree->dirty = tree->changed = true;
 }
 
-static struct zk_service *find_service(struct zk_tree *tree, const char *name) {
-    const struct zk_layout *layout = &tree->layout;
-    struct zk_node *list = zk_tree_find(tree, layout->services, name, layout->suffix);
-    return list ? list->service : NULL;
-}
-
-/* The service whose catalog entry the node's value is part of. */
 static void note_value_changed(struct zk_tree *tree, const struct zk_node *node) {
-    struct zk_service *service = node->service;
-    if (node->kind == ZK_VARS)
-        service = find_service(tree, strrchr(node->path, '/') + 1);
+    struct zk_service *service = service_of(tree, node);
     if (service)
         set_dirty(tree, service);
 }
@@ -277,8 +292,15 @@ void zk_tree_answered(struct zk_tree *tree, struct zk_read *read,
             record_answered(tree, node, answer);
     }
     /* Without the list of services nothing is known, not even that there are none. */
-    if (answer->kind != ZK_UNREADABLE || node->kind != ZK_SERVICE_LIST)
+    bool blind = answer->kind == ZK_UNREADABLE && node->kind == ZK_SERVICE_LIST;
+    if (!blind && !answer->stale)
         set_answered(tree, node, true);
+}
+
+bool zk_tree_wanted(struct zk_tree *tree, struct zk_session *session, const char *path) {
+    struct zk_node *node = NULL;
+    HASH_FIND(hh, tree->nodes, path, strlen(path), node);
+    return node && node->read.session == session;
 }
 
 void zk_tree_fired(struct zk_tree *tree, struct zk_session *session, const char *path) {
@@ -288,15 +310,31 @@ void zk_tree_fired(struct zk_tree *tree, struct zk_session *session, const char 
         zk_session_read(session, &node->read);
 }
 
-void zk_tree_restarted(struct zk_tree *tree, struct zk_session *session) {
+/* Reads all nodes of the session again, of all sessions if it is NULL. */
+static void read_again(struct zk_tree *tree, const struct zk_session *session) {
+    bool all = true;
     struct zk_node *node;
     struct zk_node *next;
     HASH_ITER(hh, tree->nodes, node, next) {
-        if (node->read.session != session)
+        bool mine = !session || node->read.session == session;
+        all = all && mine;
+        if (!mine)
             continue;
         set_answered(tree, node, false);
-        zk_session_read(session, &node->read);
+        zk_session_read(node->read.session, &node->read);
     }
+    if (all)
+        tree->full = true;
+}
+
+void zk_tree_restarted(struct zk_tree *tree, struct zk_session *session) {
+    tree->behind = true;
+    read_again(tree, session);
+}
+
+void zk_tree_refresh(struct zk_tree *tree) {
+    if (tree->synced)
+        read_again(tree, NULL);
 }
 
 void zk_tree_retry(struct zk_tree *tree) {
@@ -319,7 +357,7 @@ struct zk_tree *zk_tree_new(const struct zk_layout *layout,
     tree->has_auth = has_auth;
     tree->place = place;
     tree->arg = arg;
-    tree->dirty = true;
+    tree->dirty = tree->full = true;
     LIST_INIT(&tree->service_list);
     return tree;
 }

@@ -39,7 +39,7 @@ struct zk_node {
     struct problems problems;
     uint32_t seen; /* the last list that named it */
     enum zk_kind kind : 8;
-    bool answered; /* since the session began */
+    bool answered; /* since everything was last to be read again */
     bool found;
     bool known;
     bool clean; /* the value is from a record without a fault */
@@ -80,9 +80,13 @@ struct zk_tree {
     size_t unanswered; /* 0: in step */
     size_t unreadable, faulty;
     uint32_t lists; /* how many were read */
-    bool synced;    /* was in step once */
-    bool changed;   /* catalog or problems may have changed; reset by the caller */
-    bool dirty;     /* the catalog is out of date */
+    uint64_t full_reads;
+    bool full;    /* all nodes are being read from the start */
+    bool behind;  /* a session began again, and not all of it was read since */
+    bool synced;  /* was in step once */
+    bool changed; /* catalog or problems may have changed, or a full read is complete;
+                     reset by the caller */
+    bool dirty;   /* the catalog is out of date */
     struct catalog *catalog;
     struct problems problems; /* of making the catalog */
     struct buffer path;       /* scratch */
@@ -103,7 +107,12 @@ void zk_tree_start(struct zk_tree *tree);
 void zk_tree_answered(struct zk_tree *tree, struct zk_read *read,
                       const struct zk_answer *answer);
 void zk_tree_fired(struct zk_tree *tree, struct zk_session *session, const char *path);
+bool zk_tree_wanted(struct zk_tree *tree, struct zk_session *session, const char *path);
 void zk_tree_restarted(struct zk_tree *tree, struct zk_session *session);
+
+/* Reads every node again. Once each was answered by a request that was sent after this
+ * call, `full_reads` has grown by one. Nothing to do before the first read is complete. */
+void zk_tree_refresh(struct zk_tree *tree);
 
 /* Tries again what could not be read and is therefore not watched. */
 void zk_tree_retry(struct zk_tree *tree);

@@ -1,5 +1,6 @@
 /* The ZooKeeper source: settings to layout, sessions to tree, and how all that stands in
  * words for people. */
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/schema.h"
 #include "source/source_internal.h"
@@ -9,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum {
     RETRY_UNREADABLE_S = 10,
@@ -26,14 +26,8 @@ struct zk_source {
     struct event *retry;
     struct source_status status; /* what the last turn left; its text is `text` */
     char text[1024];
-    int64_t sync_began; /* 0 while in step */
+    int64_t sync_began; /* when reading from the start began; 0: that is done */
 };
-
-static int64_t now_us(void) {
-    struct timespec t;
-    (void)clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 /* Status. */
 
@@ -65,11 +59,12 @@ static void describe_connected(struct zk_source *zk,
                                const struct zk_session_status *session) {
     const struct zk_tree *tree = zk->tree;
     const struct zk_node *services = tree->services;
-    zk->status.state = tree->unanswered ? SOURCE_SYNCING : SOURCE_READY;
+    bool syncing = !tree->synced || tree->behind;
+    zk->status.state = syncing ? SOURCE_SYNCING : SOURCE_READY;
     if (services->unreadable)
         (void)snprintf(zk->text, sizeof zk->text, "connected to %s, can't read %s: %s",
                        session->server, services->path, services->problems.items[0].text);
-    else if (tree->unanswered)
+    else if (syncing)
         (void)snprintf(
             zk->text, sizeof zk->text, "connected to %s, reading%s (%zu of %u)",
             session->server, tree->synced ? " everything again" : "",
@@ -87,13 +82,12 @@ static void describe(struct zk_source *zk) {
     struct zk_session_status worst = worst_session(zk);
     zk->status.text = zk->text;
     zk->status.records = zk->tree->records;
+    zk->status.full_reads = zk->tree->full_reads;
     zk->status.watches = 0;
     for (size_t i = 0; i < zk->session_count; i++) {
         struct zk_session_status session;
         zk_session_status(zk->sessions[i], &session);
         zk->status.watches += session.watches;
-        if (!i)
-            zk->status.full_reads = session.starts;
     }
     if (worst.state == ZK_CONNECTED)
         describe_connected(zk, &worst);
@@ -107,7 +101,7 @@ static void log_synced(struct zk_source *zk) {
              LOG_INT("services", catalog->service_count),
              LOG_INT("hosts", catalog_host_count(catalog)),
              LOG_INT("watches", zk->status.watches),
-             LOG_USEC("ms", now_us() - zk->sync_began));
+             LOG_USEC("ms", clock_usec() - zk->sync_began));
     catalog_unref(catalog);
     zk->sync_began = 0;
 }
@@ -124,10 +118,15 @@ static void fired(void *arg, struct zk_session *session, const char *path) {
     zk_tree_fired(zk->tree, session, path);
 }
 
+static bool wanted(void *arg, struct zk_session *session, const char *path) {
+    struct zk_source *zk = arg;
+    return zk_tree_wanted(zk->tree, session, path);
+}
+
 static void restarted(void *arg, struct zk_session *session) {
     struct zk_source *zk = arg;
     if (!zk->sync_began)
-        zk->sync_began = now_us();
+        zk->sync_began = clock_usec();
     zk_tree_restarted(zk->tree, session);
 }
 
@@ -140,7 +139,7 @@ static void turned(void *arg, struct zk_session *session) {
     memcpy(old_text, zk->text, sizeof old_text);
     describe(zk);
     int state = (int)zk->status.state;
-    if (zk->sync_began && state == SOURCE_READY)
+    if (zk->sync_began && !zk->tree->unanswered)
         log_synced(zk);
     bool news = (state == SOURCE_CONNECTING || state == SOURCE_LOST) &&
                 strcmp(old_text, zk->text) != 0;
@@ -151,7 +150,7 @@ static void turned(void *arg, struct zk_session *session) {
 }
 
 static struct zk_session *add_session(struct zk_source *zk) {
-    struct zk_listener listener = {answered, fired, restarted, turned, zk};
+    struct zk_listener listener = {answered, fired, wanted, restarted, turned, zk};
     zk->sessions = mem_grow(zk->sessions, zk->session_count, sizeof *zk->sessions);
     return zk->sessions[zk->session_count++] = zk_session_new(
                zk->source.base, zk->source.log, zk->source.settings, &listener);
@@ -200,8 +199,15 @@ static void zk_status(const struct source *source, struct source_status *status)
     *status = ((const struct zk_source *)source)->status;
 }
 
+static void zk_refresh(struct source *source) {
+    struct zk_source *zk = (struct zk_source *)source;
+    if (!zk->sync_began)
+        zk->sync_began = clock_usec();
+    zk_tree_refresh(zk->tree);
+}
+
 static const struct source_ops zookeeper_ops = {zk_close, zk_catalog, zk_problems,
-                                                zk_status};
+                                                zk_status, zk_refresh};
 
 /* Settings. */
 
@@ -310,7 +316,7 @@ struct source *source_zookeeper_open(struct event_base *base, const struct log *
                                  .settings = settings,
                                  .name = make_name(settings)};
     zk->tree = zk_tree_new(&layout, format, settings->auth_scheme != NULL, place, zk);
-    zk->sync_began = now_us();
+    zk->sync_began = clock_usec();
     (void)add_session(zk);
     zk_tree_start(zk->tree);
     zk->retry = event_new(base, -1, EV_PERSIST, retry_unreadable, zk);
