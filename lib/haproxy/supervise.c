@@ -33,6 +33,7 @@ enum {
     BACKOFF_MAX_MS = 10000,
     STEADY_MS = 10000, /* who ran that long starts again at once */
     TERM_MS = 2000,
+    ASK_TO_STOP_MS = 500,
     ALERTS_MAX = 32768,
 };
 
@@ -57,6 +58,7 @@ struct supervisor {
     struct reload *reload;
     struct event *timer, *deadline;
     int stop_signal; /* STOPPING: what the timer sends next */
+    int64_t stop_by; /* monotonic milliseconds, when asking gently ends */
     struct asked asked;
     struct later *later;
     bool detached;
@@ -360,17 +362,32 @@ static void send_signal(struct supervisor *s, int signal) {
         (void)pidfd_send_signal(s->pidfd, signal, NULL, 0);
 }
 
-static void stop(struct supervisor *s) {
+/* A master that is only starting, or executes itself anew, loses signals: so it is asked
+ * again and again. One that heard it before takes no harm. */
+static void ask_to_stop(struct supervisor *s) {
+    int64_t left = s->stop_by - now_ms();
     send_signal(s, SIGUSR1);
+    after(s->timer, left > 0 && left < ASK_TO_STOP_MS ? left : ASK_TO_STOP_MS);
+}
+
+static void stop(struct supervisor *s) {
     s->stop_signal = SIGTERM;
+    s->stop_by = now_ms() + s->options.settings->stop_timeout;
     /* Without a process there is nothing to wait for but the loop. */
-    after(s->timer, pid_of(s) ? s->options.settings->stop_timeout : 0);
+    if (pid_of(s))
+        ask_to_stop(s);
+    else
+        after(s->timer, 0);
 }
 
 static void on_stop_timer(struct supervisor *s) {
     if (!pid_of(s)) {
         enter(s, IDLE);
         finish(s, NULL);
+        return;
+    }
+    if (now_ms() < s->stop_by) {
+        ask_to_stop(s);
         return;
     }
     log_warning(s->options.log, "HAProxy does not stop, gets a signal",
