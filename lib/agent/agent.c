@@ -246,6 +246,8 @@ static void on_stopped(void *arg, const struct error *error) {
     struct agent *agent = arg;
     if (error)
         log_error(agent->log, "HAProxy did not stop", LOG_STR("error", error->text));
+    else if (agent->settings->haproxy.control == CONTROL_SUPERVISE)
+        apply_settle(agent->apply);
     stop_loop(agent, NULL);
 }
 

@@ -224,4 +224,10 @@ void apply_start(struct apply *apply, const struct outputs *new,
 
 void apply_abandon(struct apply *apply) {
     apply->done = NULL;
+    if (apply->state == CHECKING)
+        outputs_unstage(apply->new, apply->stage);
+}
+
+void apply_settle(struct apply *apply) {
+    set_owed(apply, false);
 }

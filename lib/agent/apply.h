@@ -39,6 +39,10 @@ void apply_start(struct apply *apply, const struct outputs *new,
  * The next process finishes what was begun (apply_was_interrupted). */
 void apply_abandon(struct apply *apply);
 
+/* No HAProxy runs any more: the next one begins with the files in place, so that no reload
+ * is owed. */
+void apply_settle(struct apply *apply);
+
 /* Whether an earlier process was killed between writing HAProxy's config and the end of
  * the reload, so that nobody knows which config HAProxy uses. */
 bool apply_was_interrupted(const struct settings *settings);
