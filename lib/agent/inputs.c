@@ -102,15 +102,21 @@ struct once {
     struct inputs *inputs;
 };
 
+/* Ends the waiting as soon as all have answered, or one never will. */
 static void on_once(void *arg) {
     struct once *once = arg;
+    bool complete = true;
+    bool futile = false;
     for (size_t i = 0; i < once->inputs->count; i++) {
+        struct source_status status;
         const struct catalog *part = source_catalog(once->inputs->sources[i]);
+        source_status(once->inputs->sources[i], &status);
+        complete = complete && part;
+        futile = futile || status.futile;
         catalog_unref(part);
-        if (!part)
-            return;
     }
-    (void)event_base_loopbreak(once->base);
+    if (complete || futile)
+        (void)event_base_loopbreak(once->base);
 }
 
 static void name_silent(struct inputs *inputs, int64_t timeout_ms, struct error *error) {
@@ -121,9 +127,13 @@ static void name_silent(struct inputs *inputs, int64_t timeout_ms, struct error 
             continue;
         struct source_status status;
         source_status(inputs->sources[i], &status);
-        (void)error_set(error, source_name(inputs->sources[i]),
-                        "no catalog within %.1f s: %s", (double)timeout_ms / 1000.0,
-                        status.text);
+        if (status.futile)
+            (void)error_set(error, source_name(inputs->sources[i]), "no catalog: %s",
+                            status.text);
+        else
+            (void)error_set(error, source_name(inputs->sources[i]),
+                            "no catalog within %.1f s: %s", (double)timeout_ms / 1000.0,
+                            status.text);
         return;
     }
 }

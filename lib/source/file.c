@@ -294,6 +294,7 @@ static void file_status(const struct source *source, struct source_status *statu
         .records = catalog ? catalog->service_count + catalog_host_count(catalog) : 0,
         .watches = (file->folder_watch >= 0) + (size_t)(file->target_watch >= 0),
         .full_reads = file->reads,
+        .futile = file->read_once && !catalog,
     };
 }
 

@@ -23,6 +23,7 @@ struct source_status {
     size_t watches;
     uint64_t full_reads; /* how many times everything was read from the start: at first,
                             and again because of source_refresh or a new session */
+    bool futile;         /* no catalog, and none comes of waiting: the file is bad */
 };
 
 /* Called from the loop, after the catalog, the problems or the status changed; not before
