@@ -126,7 +126,7 @@ static bool check_line(struct compiler *compiler, const struct quote_scan *scan)
 }
 
 /* `end` is where the line's newline stands, which belongs to the text. */
-static bool text_line(struct compiler *compiler, char *p, char *end, bool newline) {
+static bool text_line(struct compiler *compiler, char *p, char *end) {
     struct program *program = compiler->program;
     struct program_line *line = &program->lines[program->line_count - 1];
     struct quote_scan scan = {0};
@@ -148,7 +148,7 @@ static bool text_line(struct compiler *compiler, char *p, char *end, bool newlin
         len = &program->values[program->value_count - 1].len;
     }
     quote_scan_text(&scan, p, (size_t)(end - p));
-    *len = (size_t)(end - p) + newline;
+    *len = (size_t)(end - p) + 1;
     buffer_puts(compiler->lua, ")");
     return check_line(compiler, &scan);
 }
@@ -167,8 +167,7 @@ static bool is_clean(const char *start, const char *end) {
     return true;
 }
 
-static bool compile_line(struct compiler *compiler, char *start, char *end,
-                         bool newline) {
+static bool compile_line(struct compiler *compiler, char *start, char *end) {
     struct program *program = compiler->program;
     program->lines =
         mem_grow(program->lines, program->line_count, sizeof *program->lines);
@@ -178,10 +177,10 @@ static bool compile_line(struct compiler *compiler, char *start, char *end,
                      "a control character (a carriage return?) or invalid UTF-8");
     char *first = start + strspn(start, " \t");
     if (first >= end || *first != '%')
-        return text_line(compiler, start, end, newline);
+        return text_line(compiler, start, end);
     if (first[1] == '%') {
         memmove(start + 1, start, (size_t)(first - start));
-        return text_line(compiler, start + 1, end, newline);
+        return text_line(compiler, start + 1, end);
     }
     buffer_append(compiler->lua, first + 1, (size_t)(end - first - 1));
     return true;
@@ -193,9 +192,20 @@ static bool has_ending(const char *name, const char *ending) {
     return len >= want && !strcmp(name + len - want, ending);
 }
 
+/* Copies the text; each line of it ends with a newline, so that what stands behind an
+ * include never is a part of its last line. */
+static char *copy_lines(const char *text, size_t *len) {
+    bool whole = !*len || text[*len - 1] == '\n';
+    char *copy = mem_resize(NULL, *len + 2, 1);
+    memcpy(copy, text, *len);
+    memcpy(copy + *len, "\n", 2);
+    *len += !whole;
+    return copy;
+}
+
 bool program_compile(struct program *program, const char *name, const char *text,
                      size_t len, struct buffer *lua, struct error *error) {
-    *program = (struct program){.text = mem_strndup(text, len)};
+    *program = (struct program){.text = copy_lines(text, &len)};
     struct compiler compiler = {program, name, QUOTE_NONE, lua, error};
     if (has_ending(name, ".cfg"))
         compiler.quote = QUOTE_BARE;
@@ -205,11 +215,10 @@ bool program_compile(struct program *program, const char *name, const char *text
     char *end = program->text + len;
     bool good = true;
     for (char *p = program->text; good && p < end;) {
-        char *newline = memchr(p, '\n', (size_t)(end - p));
-        char *line_end = newline ? newline : end;
+        char *line_end = memchr(p, '\n', (size_t)(end - p));
         buffer_putc(lua, program->line_count ? '\n' : ';');
-        good = compile_line(&compiler, p, line_end, newline != NULL);
-        p = line_end + (newline != NULL);
+        good = compile_line(&compiler, p, line_end);
+        p = line_end + 1;
     }
     if (!good)
         program_free(program);

@@ -174,8 +174,9 @@ static int ipairs(lua_State *L) {
     const struct view *view = view_at(L, 1);
     size_t count;
     if (view ? !view_list(L, view, &count) : !lua_istable(L, 1))
-        return luaL_error(L, "ipairs: expected a list, not a %s%s", luaL_typename(L, 1),
-                          view ? "; pairs(...) goes through its names" : "");
+        return luaL_error(L, "ipairs: expected a list, not a %s",
+                          view ? "table of names, which pairs(...) goes through"
+                               : luaL_typename(L, 1));
     lua_pushcfunction(L, next_item);
     lua_pushvalue(L, 1);
     lua_pushinteger(L, 0);

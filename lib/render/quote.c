@@ -55,7 +55,8 @@ void quote_scan_value(struct quote_scan *scan) {
 /* What means nothing to HAProxy's reader of words, nor to people. */
 static bool is_safe(char c) {
     return isalnum((unsigned char)c) || c == '-' || c == '_' || c == '.' || c == ':' ||
-           c == '/' || c == '@' || c == '%' || c == '+' || c == '=' || c == ',';
+           c == '/' || c == '@' || c == '%' || c == '+' || c == '=' || c == ',' ||
+           c == '[' || c == ']';
 }
 
 static const char *refuse(const char *value, size_t len) {

@@ -26,16 +26,25 @@ struct run *state_run(lua_State *L) {
 
 /* Memory refused makes Lua collect garbage and ask again; a template that lives at the
  * limit would spend its life there, so after some refusals nothing more is given. */
-static bool may_grow(struct run *run, size_t more, size_t size) {
-    if (run->refusals < REFUSALS_MAX && size <= BLOCK_MAX &&
-        run->memory + more <= MEMORY_MAX && run->allocated + size <= allocated_max)
-        return true;
-    run->refusals++;
-    return false;
+static bool may_grow(const struct run *run, size_t more, size_t size) {
+    return run->refusals < REFUSALS_MAX && size <= BLOCK_MAX &&
+           run->memory + more <= MEMORY_MAX && run->allocated + size <= allocated_max;
+}
+
+/* Lua raises errors of memory without a place, so it is noted before. */
+static void note_place(lua_State *L, struct run *run) {
+    lua_Debug at;
+    for (int level = 0; L && lua_getstack(L, level, &at); level++)
+        if (lua_getinfo(L, "Sl", &at) && at.currentline > 0) {
+            (void)snprintf(run->last_place, sizeof run->last_place, "%s:%d",
+                           at.source + 1, at.currentline);
+            return;
+        }
 }
 
 static void *allocate(void *arg, void *old, size_t old_size, size_t size) {
-    struct run *run = arg;
+    struct renderer *renderer = arg;
+    struct run *run = &renderer->run;
     if (!old)
         old_size = 0; /* lua_Alloc: then it is the kind of the object */
     if (!size) {
@@ -43,8 +52,11 @@ static void *allocate(void *arg, void *old, size_t old_size, size_t size) {
         free(old);
         return NULL;
     }
-    if (size > old_size && !may_grow(run, size - old_size, size))
+    if (size > old_size && !may_grow(run, size - old_size, size)) {
+        run->refusals++;
+        note_place(renderer->lua, run);
         return NULL;
+    }
     run->allocated += size;
     run->memory = run->memory - old_size + size;
     return mem_resize(old, size, 1);
@@ -66,9 +78,7 @@ void state_charge(lua_State *L, uint64_t steps) {
 
 static void on_count(lua_State *L, lua_Debug *at) {
     struct run *run = state_run(L);
-    if (lua_getinfo(L, "Sl", at) && at->currentline > 0)
-        (void)snprintf(run->last_place, sizeof run->last_place, "%s:%d", at->source + 1,
-                       at->currentline);
+    (void)at;
     state_charge(L, HOOK_STEPS);
     if (processor_time() > run->deadline)
         luaL_error(L, "the template runs too long: over %d seconds", SECONDS_MAX);
@@ -190,7 +200,7 @@ static int set_up(lua_State *L) {
 }
 
 lua_State *sandbox_open(struct renderer *renderer, struct error *error) {
-    lua_State *L = lua_newstate(allocate, &renderer->run);
+    lua_State *L = lua_newstate(allocate, renderer);
     if (!L) {
         (void)error_set(error, NULL, "can't make a Lua state");
         return NULL;

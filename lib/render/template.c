@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <uthash.h>
 
-enum { TEMPLATE_MAX = 4 << 20 };
+enum { TEMPLATE_MAX = 4 << 20, LEVELS_MAX = 2000 };
 
 /* What tells that a file is still the same. */
 struct identity {
@@ -222,10 +222,12 @@ static const char *without_place(const lua_Debug *at, const char *text) {
     return strncmp(text, place, (size_t)len) ? text : text + len;
 }
 
+/* Lua finds a level by counting from the top, so a runaway recursion is not walked to its
+ * end. */
 static void add_includers(lua_State *L, int level, const char *source,
                           struct buffer *text) {
     lua_Debug at;
-    for (; lua_getstack(L, level, &at); level++) {
+    for (; level < LEVELS_MAX && lua_getstack(L, level, &at); level++) {
         (void)lua_getinfo(L, "Sl", &at);
         if (at.currentline <= 0 || at.source == source)
             continue;
