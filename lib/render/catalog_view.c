@@ -62,7 +62,7 @@ void service_keys_push(lua_State *L) {
     const struct renderer *renderer = state_renderer(L);
     lua_newtable(L);
     for (size_t i = 0; i < renderer->field_count; i++)
-        set_key(L, renderer->fields[i].row->name, (lua_Integer)(SERVICE_FIELDS + i));
+        set_key(L, renderer->fields[i].row->name, SERVICE_FIELDS + (lua_Integer)i);
     for (int i = 1; i < SERVICE_FIELDS; i++)
         set_key(L, service_own_names[i], i);
 }

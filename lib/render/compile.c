@@ -44,6 +44,12 @@ static char *skip_long_string(char *p, const char *end) {
     return NULL;
 }
 
+static char opening(char close) {
+    if (close == ')')
+        return '(';
+    return close == ']' ? '[' : '{';
+}
+
 /* Finds the }} that ends the expression; strings, and brackets in pairs, are skipped. */
 static char *expression_end(char *p, const char *end) {
     char open[64];
@@ -65,8 +71,7 @@ static char *expression_end(char *p, const char *end) {
                 return NULL;
             open[depth++] = *p;
         } else if (strchr(")]}", *p)) {
-            char wanted = *p == ')' ? '(' : *p == ']' ? '[' : '{';
-            if (!depth || open[--depth] != wanted)
+            if (!depth || open[--depth] != opening(*p))
                 return NULL;
         } else if (p[0] == '-' && p[1] == '-') {
             return NULL;

@@ -15,9 +15,7 @@ static const uint64_t allocated_max = UINT64_C(4) << 30;
 static const uint64_t second = UINT64_C(1000000000);
 
 struct renderer *state_renderer(lua_State *L) {
-    struct renderer *renderer;
-    memcpy(&renderer, lua_getextraspace(L), sizeof renderer);
-    return renderer;
+    return *(struct renderer **)lua_getextraspace(L);
 }
 
 struct run *state_run(lua_State *L) {
@@ -205,7 +203,7 @@ lua_State *sandbox_open(struct renderer *renderer, struct error *error) {
         (void)error_set(error, NULL, "can't make a Lua state");
         return NULL;
     }
-    memcpy(lua_getextraspace(L), &renderer, sizeof renderer);
+    *(struct renderer **)lua_getextraspace(L) = renderer;
     lua_pushcfunction(L, set_up);
     if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
         (void)error_set(error, NULL, "can't set Lua up: %s", lua_tostring(L, -1));

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <uthash.h>
 
 enum { TEMPLATE_MAX = 4 << 20, LEVELS_MAX = 2000 };
 
@@ -31,7 +30,7 @@ struct template {
     struct program program;
     int function; /* in Lua's registry */
     int emit;
-    UT_hash_handle hh;
+    struct template *next;
 };
 
 /* Keeps the error of the run; raises it. */
@@ -131,7 +130,10 @@ static bool load(lua_State *L, struct template *template, const char *path,
 }
 
 static void forget(struct renderer *renderer, struct template *template) {
-    HASH_DEL(renderer->templates, template);
+    struct template **link = &renderer->templates;
+    while (*link != template)
+        link = &(*link)->next;
+    *link = template->next;
     if (renderer->lua) {
         luaL_unref(renderer->lua, LUA_REGISTRYINDEX, template->function);
         luaL_unref(renderer->lua, LUA_REGISTRYINDEX, template->emit);
@@ -147,8 +149,8 @@ static struct template *add(struct renderer *renderer, const char *name,
     template->name = mem_strdup(name);
     template->identity = *identity;
     template->function = template->emit = LUA_NOREF;
-    HASH_ADD_KEYPTR(hh, renderer->templates, template->name, strlen(template->name),
-                    template);
+    template->next = renderer->templates;
+    renderer->templates = template;
     return template;
 }
 
@@ -156,9 +158,10 @@ static struct template *add(struct renderer *renderer, const char *name,
  * rendering, so that all of it is made from one version of each. */
 static struct template *get(lua_State *L, const char *name, struct error *error) {
     struct renderer *renderer = state_renderer(L);
-    struct template *template;
+    struct template *template = renderer->templates;
     struct identity identity;
-    HASH_FIND_STR(renderer->templates, name, template);
+    while (template && strcmp(template->name, name) != 0)
+        template = template->next;
     if (template && template->looked_at == renderer->number)
         return template;
     if (!is_good_name(name)) {
@@ -201,8 +204,10 @@ static void enter(lua_State *L, struct template *template) {
 void template_run(lua_State *L, const char *name, int params) {
     struct run *run = state_run(L);
     struct template *template = get(L, name, run->error);
-    if (!template)
+    if (!template) {
         raise(L);
+        return;
+    }
     enter(L, template);
     lua_rawgeti(L, LUA_REGISTRYINDEX, template->function);
     lua_rawgeti(L, LUA_REGISTRYINDEX, template->emit);
@@ -270,7 +275,6 @@ int template_on_error(lua_State *L) {
 }
 
 void templates_free(struct renderer *renderer) {
-    struct template *template;
-    struct template *next;
-    HASH_ITER(hh, renderer->templates, template, next) forget(renderer, template);
+    while (renderer->templates)
+        forget(renderer, renderer->templates);
 }
