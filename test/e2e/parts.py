@@ -104,7 +104,7 @@ class ZooKeeper:
             self.process = subprocess.Popen(
                 [*self.JAVA, str(self.folder / "zoo.cfg")], stdout=log, stderr=log,
                 cwd=self.folder)
-        wait_for(lambda: self.ask("srvr").startswith("Zookeeper version"), "ZooKeeper")
+        wait_for(lambda: self.ask("srvr", 0.5).startswith("Zookeeper version"), "ZooKeeper")
         return self
 
     def kill(self):
@@ -113,10 +113,10 @@ class ZooKeeper:
             self.process.wait()
             self.process = None
 
-    def ask(self, word):
+    def ask(self, word, patience=5):
         """One of ZooKeeper's four-letter words; "" where nobody answers."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), patience) as connection:
                 connection.sendall(word.encode())
                 parts = []
                 while part := connection.recv(65536):
@@ -127,7 +127,8 @@ class ZooKeeper:
 
     def sessions(self):
         """Ids of the sessions that the server keeps."""
-        return {int(found, 16) for found in re.findall(r"0x[0-9a-f]+", self.ask("dump"))}
+        dump = wait_for(lambda: self.ask("dump"), "ZooKeeper's list of sessions")
+        return {int(found, 16) for found in re.findall(r"0x[0-9a-f]+", dump)}
 
     def client(self, **options):
         client = KazooClient(self.address, timeout=30, **options)
@@ -299,6 +300,9 @@ class Backend:
         class Server(http.server.ThreadingHTTPServer):
             daemon_threads = True
             request_queue_size = 128
+
+            def handle_error(self, *_):
+                pass  # health checks hang up as soon as they are connected
 
         self.port = free_port()
         self.server = Server(("127.0.0.1", self.port), Handler)

@@ -74,7 +74,7 @@ def test_template_error_keeps_the_old_config(hatlas, atlas, source, backend, tmp
     folder = override(tmp_path, text)
     hatlas.configure(sources=source(), templates=[folder]).run()
     hatlas.wait_answer("teams", "one")
-    override(tmp_path, text + "{{ nothing }}\n")
+    override(tmp_path, text + "{{ no_such_name }}\n")
     hatlas.send(signal.SIGHUP)
     line_number = text.count("\n") + 1
     hatlas.wait_log(f"haproxy.cfg:{line_number}")
@@ -256,15 +256,33 @@ def test_no_request_fails_in_20_reloads(hatlas, atlas, source, fast_backend):
 # --- control modes
 
 
+def leftovers(hatlas):
+    """What only an apply that is under way may have in the folder of the outputs."""
+    return [name for name in os.listdir(hatlas.out)
+            if name.endswith((".check", ".reload-owed"))]
+
+
 def test_supervise_stops_cleanly(hatlas, atlas, source, backend):
     atlas.put_host("teams", backend("one").port)
     hatlas.configure(sources=source()).run()
     hatlas.wait_answer("teams", "one")
     assert len(hatlas.masters()) == 1
     assert hatlas.stop(signal.SIGTERM) == 0
+    assert "does not stop" not in hatlas.log_text()
     assert parts.processes_of(hatlas.folder) == []
-    left = sorted(os.listdir(hatlas.out))
-    assert [name for name in left if "check" in name or "owed" in name] == []
+    assert leftovers(hatlas) == []
+
+
+@pytest.mark.parametrize("moment", ["New worker", "msg=rendered"])
+def test_supervise_stops_while_it_starts(hatlas, atlas, source, backend, moment):
+    """HAProxy loses signals while it starts; and the check's files must not stay."""
+    atlas.put_host("teams", backend("one").port)
+    hatlas.configure(sources=source()).run()
+    hatlas.wait_log(moment)
+    assert hatlas.stop(signal.SIGTERM) == 0
+    assert "does not stop" not in hatlas.log_text()
+    assert parts.processes_of(hatlas.folder) == []
+    assert leftovers(hatlas) == []
 
 
 def test_supervise_stops_on_ctrl_c(hatlas, atlas, source, backend):

@@ -135,8 +135,21 @@ def test_every_field(hatlas, atlas, source, cluster, tmp_path, payload):
         assert "127.0.0.1:8000" in addresses, f"{name} lost its good host"
 
 
+IN_A_FILE = {name: text for name, text in PAYLOADS.items() if name != "nul"}
+
+
+def test_file_with_a_nul_is_refused_as_a_whole(hatlas, cluster):
+    """It is no text: each place is named, and there is no catalog."""
+    hostile, _ = registry(PAYLOADS["nul"])
+    path = cluster(catalog(hostile))
+    done = hatlas.command("render", "--source", f"file:{path}", config=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    faults = [line for line in done.stderr.splitlines() if line.startswith(f"{path}:2:")]
+    assert len(faults) > len(HOST_FIELDS)
+
+
 @pytest.mark.parametrize("mode", ["acl", "map"])
-@pytest.mark.parametrize("payload", PAYLOADS.values(), ids=PAYLOADS.keys())
+@pytest.mark.parametrize("payload", IN_A_FILE.values(), ids=IN_A_FILE.keys())
 def test_every_field_from_a_file(hatlas, cluster, tmp_path, payload, mode):
     hostile, plain = registry(payload)
     hatlas.configure(routing={"mode": mode})

@@ -45,17 +45,6 @@ def test_header_of_the_settings(hatlas, atlas, source, backend):
     assert hatlas.get("teams").status == 404
 
 
-@pytest.mark.parametrize("mode", ["acl", "map"])
-def test_host_header_for_clients_with_http_proxy(hatlas, atlas, source, backend, mode):
-    host = backend("teams-1")
-    atlas.put_host("teams", host.port)
-    hatlas.configure(sources=source(), routing={"mode": mode}).run()
-    hatlas.wait_answer("teams", "teams-1")
-    assert hatlas.get(None, "http://teams/path?q=1", headers={"Host": "teams"}
-                      ).body == "teams-1"
-    assert host.requests[-1][1] == "/path?q=1"
-
-
 def test_alias(hatlas, atlas, source, backend):
     atlas.put_service("teams", aliases=["crews"])
     atlas.put_host("teams", backend("teams-1").port)
@@ -159,16 +148,6 @@ def test_backup_host_serves_when_no_other_does(hatlas, atlas, source, backend):
     hatlas.wait_who("teams", {"one"})
     atlas.put_host("teams", one.port, enabled=False)
     hatlas.wait_who("teams", {"two"})
-
-
-def test_own_zone_first(hatlas, atlas, source, backend):
-    near, far = backend("near"), backend("far")
-    atlas.put_host("teams", near.port, zone="here")
-    atlas.put_host("teams", far.port, zone="there")
-    hatlas.configure(sources=source(), node={"name": "n", "zone": "here"}).run()
-    hatlas.wait_who("teams", {"near"})
-    atlas.put_host("teams", near.port, zone="here", enabled=False)
-    hatlas.wait_who("teams", {"far"})
 
 
 def test_service_added_and_removed(hatlas, atlas, source, backend):
