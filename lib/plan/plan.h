@@ -26,18 +26,21 @@ struct plan_side {
 struct plan_step {
     enum plan_step_kind {
         PLAN_ADD_SERVER,    /* address, keywords, weight 0..256, disabled, checked */
-        PLAN_REMOVE_SERVER, /* no request goes there any more; deleted once idle */
-        PLAN_SET_ADDRESS,   /* address ("10.0.0.1:80", "[::1]:80") */
+        PLAN_REMOVE_SERVER, /* no request goes there any more; deleted once idle. Has
+                               keywords, or NULL if they are not understood */
+        PLAN_SET_ADDRESS,   /* address ("10.0.0.1:80", "[::1]:80", "host-1:80") */
         PLAN_SET_WEIGHT,    /* number */
         PLAN_SET_MAXCONN,   /* number */
         PLAN_DISABLE,       /* maintenance */
         PLAN_ENABLE,        /* ready */
-        PLAN_REPLACE_MAP,   /* map, text: all lines of the new map file */
+        PLAN_REPLACE_MAP,   /* map; text: all entries, a "key value" a line */
     } kind;
     char *backend, *server;
     char *address;
-    char *keywords; /* of `add server`: default-server's and the server's own, without
-                       weight and disabled, which are set by commands of their own */
+    char *
+        keywords; /* of `add server`: default-server's, the server's own, and what HAProxy
+                       gives only to servers of its config; without weight and disabled,
+                       which are set by commands of their own */
     char *map, *text;
     long number;
     bool disabled, checked, agent_checked;
@@ -46,7 +49,8 @@ struct plan_step {
 struct plan {
     enum { PLAN_NOTHING, PLAN_RUNTIME, PLAN_RELOAD } kind;
     char *reason; /* PLAN_RELOAD: why, in words ("backend teams: balance changed") */
-    struct plan_step *steps;
+    struct plan_step *steps; /* in the order in which they are to be done: servers come
+                                before others go; a server is right before it is enabled */
     size_t count;
 };
 
@@ -75,7 +79,8 @@ struct plan_server {
     bool disabled;
 };
 
-/* Calls `visit` for every server line of the config, in order. */
+/* Calls `visit` for every server line of the config, in order, but for those of sections
+ * that stand in or have an `.if`: no step is ever about these. */
 void plan_servers(const char *config,
                   void (*visit)(void *arg, const struct plan_server *server), void *arg);
 
