@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "haproxy/later.h"
 #include "haproxy/message.h"
+#include "haproxy/orphan.h"
 #include "haproxy/reload.h"
 
 #include <errno.h>
@@ -18,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/*   IDLE ──reload──► PROBING ──nobody answers──► STARTING ──a worker serves──► RUNNING
+/*   IDLE ──reload──► PROBING ──nobody is there──► STARTING ──a worker serves──► RUNNING
  *                    ▲     └──ours answers: adopted──► RELOADING ──done──► RUNNING
  *              timer │         RUNNING ──reload──► RELOADING
  *                 BACKOFF ◄── it can't be started, or it died: from any but STOPPING
@@ -238,29 +239,11 @@ static void start(struct supervisor *s) {
     after(s->timer, STEP_MS);
 }
 
-/* Whether the process runs our config: its command line has `-f <config>`. */
-static bool runs_our_config(const struct supervisor *s, pid_t pid) {
-    char path[64];
-    struct buffer line = BUFFER_INIT;
-    bool ours = false;
-    (void)snprintf(path, sizeof path, "/proc/%ld/cmdline", (long)pid);
-    if (file_read(path, 65536, &line, NULL)) {
-        const char *end = line.data + line.len;
-        for (const char *word = line.data; word < end; word += strlen(word) + 1) {
-            const char *next = word + strlen(word) + 1;
-            ours = ours ||
-                   (!strcmp(word, "-f") && next < end && !strcmp(next, config_of(s)));
-        }
-    }
-    buffer_free(&line);
-    return ours;
-}
-
 /* An HAProxy that a hatlas which was killed left behind goes on serving, and so must not
  * get a rival: two share the ports without noticing. */
 static void adopt(struct supervisor *s, pid_t pid) {
     struct error error;
-    if (!runs_our_config(s, pid)) {
+    if (!orphan_is(pid, config_of(s), NULL)) {
         (void)error_set(&error, s->options.settings->master_socket,
                         "process %ld answers there with another config: stop it, or "
                         "choose another haproxy.master_socket",
@@ -285,9 +268,42 @@ static void adopt(struct supervisor *s, pid_t pid) {
     enter(s, RELOADING);
 }
 
+/* It may be starting, or executing itself anew, and answer soon. */
+static void await_orphan(struct supervisor *s, pid_t pid) {
+    if (!evtimer_pending(s->deadline, NULL)) {
+        log_info(s->options.log, "an earlier HAProxy is there but silent, waiting for it",
+                 LOG_INT("pid", pid));
+        after(s->deadline, s->options.settings->reload_timeout);
+    }
+    after(s->timer, STEP_MS);
+}
+
+static void kill_orphan(struct supervisor *s) {
+    struct error error;
+    pid_t pid = orphan_find(config_of(s), s->listen);
+    if (pid && kill(pid, SIGKILL) < 0 && errno != ESRCH) {
+        (void)error_set(&error, s->options.settings->master_socket,
+                        "an earlier HAProxy, process %ld, gives no answer and can't be "
+                        "killed: %s",
+                        (long)pid, strerror(errno));
+        fail_start(s, &error);
+        return;
+    }
+    if (pid)
+        log_warning(s->options.log, "an earlier HAProxy gave no answer, killed",
+                    LOG_INT("pid", pid));
+    enter(s, PROBING);
+}
+
 static void on_probed(struct supervisor *s, const struct master_state *state, int fault) {
     if (state->master) {
+        (void)event_del(s->deadline);
         adopt(s, state->master);
+        return;
+    }
+    pid_t orphan = orphan_find(config_of(s), s->listen);
+    if (orphan) {
+        await_orphan(s, orphan);
         return;
     }
     if (fault != ENOENT && fault != ECONNREFUSED)
@@ -437,7 +453,7 @@ static void enter(struct supervisor *s, enum state state) {
 static void on_timer(evutil_socket_t fd, short what, void *arg) {
     (void)fd, (void)what;
     struct supervisor *s = arg;
-    if (s->state == STARTING)
+    if (s->state == STARTING || s->state == PROBING)
         ask_proc(s);
     else if (s->state == BACKOFF)
         enter(s, PROBING);
@@ -449,6 +465,10 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg) {
     (void)fd, (void)what;
     struct supervisor *s = arg;
     struct error error;
+    if (s->state == PROBING) {
+        kill_orphan(s);
+        return;
+    }
     explain(s, "HAProxy was started, but no worker serves in time: killed", &error);
     fail_start(s, &error);
 }

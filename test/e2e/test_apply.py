@@ -135,6 +135,39 @@ def test_lock_of_a_killed_hatlas_is_free(hatlas, atlas, source, backend):
     hatlas.wait_answer("teams", "one")
 
 
+def test_silent_haproxy_of_a_killed_hatlas_gets_no_rival(hatlas, atlas, source, backend):
+    """A master may be silent for a moment, as in a reload: two would share the port."""
+    atlas.put_host("teams", backend("one").port)
+    hatlas.configure(sources=source()).run()
+    hatlas.wait_log("msg=applied")
+    master, = hatlas.masters()
+    hatlas.kill()
+    os.kill(master, signal.SIGSTOP)
+    hatlas.run()
+    hatlas.wait_log("silent, waiting for it")
+    assert hatlas.masters() == [master]
+    os.kill(master, signal.SIGCONT)
+    hatlas.wait_log("adopted the HAProxy")
+    atlas.put_service("later")
+    hatlas.wait_answer("later", 503)
+    assert hatlas.masters() == [master]
+
+
+def test_haproxy_of_a_killed_hatlas_that_stays_silent(hatlas, atlas, source, backend):
+    atlas.put_host("teams", backend("one").port)
+    hatlas.configure(sources=source(), haproxy={"reload_timeout": "3s"}).run()
+    hatlas.wait_log("msg=applied")
+    master, = hatlas.masters()
+    hatlas.kill()
+    os.kill(master, signal.SIGSTOP)
+    hatlas.run()
+    hatlas.wait_log("gave no answer, killed")
+    parts.wait_for(lambda: hatlas.masters() and master not in hatlas.masters(),
+                   "another master")
+    hatlas.wait_answer("teams", "one")
+    assert len(hatlas.masters()) == 1
+
+
 def whole(path):
     """Reads the config and says whether it is one."""
     text = path.read_text()
