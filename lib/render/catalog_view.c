@@ -39,6 +39,7 @@ enum {
     HOST_ENABLED,
     HOST_DRAIN,
     HOST_BACKUP,
+    HOST_PLAIN,
     HOST_LABELS,
     HOST_EXTRA,
     HOST_KEYS,
@@ -49,8 +50,8 @@ static const char *const host_own_names[HOST_KEYS + 1] = {
     [HOST_ID] = "id",         [HOST_NAME] = "name",       [HOST_HOST] = "host",
     [HOST_PORT] = "port",     [HOST_ADDRESS] = "address", [HOST_ZONE] = "zone",
     [HOST_WEIGHT] = "weight", [HOST_MAXCONN] = "maxconn", [HOST_ENABLED] = "enabled",
-    [HOST_DRAIN] = "drain",   [HOST_BACKUP] = "backup",   [HOST_LABELS] = "labels",
-    [HOST_EXTRA] = "extra",
+    [HOST_DRAIN] = "drain",   [HOST_BACKUP] = "backup",   [HOST_PLAIN] = "plain",
+    [HOST_LABELS] = "labels", [HOST_EXTRA] = "extra",
 };
 
 static void set_key(lua_State *L, const char *name, lua_Integer key) {
@@ -300,21 +301,21 @@ static char *append_port(char *end, unsigned port) {
     return end;
 }
 
-static void push_address(lua_State *L, const struct host *host) {
-    char text[300];
+/* Returns NULL if there is no room, which text_is_host() rules out. */
+static const char *write_address(const struct host *host, char *out, size_t size) {
+    const char *start = out;
     size_t len = strlen(host->host);
     bool v6 = memchr(host->host, ':', len) != NULL;
-    char *end = text;
-    if (len > sizeof text - 16)
-        luaL_error(L, "the host's name is too long");
+    if (len > size - sizeof "[]:65535")
+        return NULL;
     if (v6)
-        *end++ = '[';
-    memcpy(end, host->host, len);
-    end += len;
+        *out++ = '[';
+    memcpy(out, host->host, len);
+    out += len;
     if (v6)
-        *end++ = ']';
-    end = append_port(end, host->port);
-    lua_pushlstring(L, text, (size_t)(end - text));
+        *out++ = ']';
+    *append_port(out, host->port) = '\0';
+    return start;
 }
 
 static void push_labels(lua_State *L, const struct host_view *view) {
@@ -324,50 +325,99 @@ static void push_labels(lua_State *L, const struct host_view *view) {
     lua_pushlightuserdata(L, labels);
 }
 
-void host_value_push(lua_State *L, const struct host_view *view, lua_Integer key) {
-    const struct host *host = view->host;
+int host_key(const char *name) {
+    for (int i = 1; i < HOST_KEYS; i++)
+        if (!strcmp(host_own_names[i], name))
+            return i;
+    return 0;
+}
+
+/* Whether its name, address and weight say all that there is to say. */
+static bool is_plain(const struct host *host) {
+    return host->enabled && !host->drain && !host->backup && !host->maxconn;
+}
+
+static void read_text(struct host_value *value, const char *text) {
+    value->kind = text ? HOST_VALUE_TEXT : HOST_VALUE_NIL;
+    value->text = text;
+}
+
+static void read_number(struct host_value *value, int number) {
+    value->kind = HOST_VALUE_INTEGER;
+    value->number = number;
+}
+
+static void read_boolean(struct host_value *value, bool truth) {
+    value->kind = HOST_VALUE_BOOLEAN;
+    value->number = truth;
+}
+
+bool host_value_read(const struct host *host, int key, struct host_value *value) {
     switch (key) {
     case HOST_ID:
-        lua_pushstring(L, host->id);
-        break;
+        read_text(value, host->id);
+        return true;
     case HOST_NAME:
-        lua_pushstring(L, host->name);
-        break;
+        read_text(value, host->name);
+        return true;
     case HOST_HOST:
-        lua_pushstring(L, host->host);
-        break;
+        read_text(value, host->host);
+        return true;
     case HOST_PORT:
-        lua_pushinteger(L, host->port);
-        break;
+        read_number(value, host->port);
+        return true;
     case HOST_ADDRESS:
-        push_address(L, host);
-        break;
+        read_text(value, write_address(host, value->address, sizeof value->address));
+        return true;
     case HOST_ZONE:
-        lua_pushstring(L, host->zone);
-        break;
+        read_text(value, host->zone);
+        return true;
     case HOST_WEIGHT:
-        lua_pushinteger(L, host->weight);
-        break;
+        read_number(value, host->weight);
+        return true;
     case HOST_MAXCONN:
-        if (host->maxconn)
-            lua_pushinteger(L, host->maxconn);
-        else
-            lua_pushnil(L);
-        break;
+        read_number(value, host->maxconn);
+        if (!host->maxconn)
+            value->kind = HOST_VALUE_NIL;
+        return true;
     case HOST_ENABLED:
-        lua_pushboolean(L, host->enabled);
-        break;
+        read_boolean(value, host->enabled);
+        return true;
     case HOST_DRAIN:
-        lua_pushboolean(L, host->drain);
-        break;
+        read_boolean(value, host->drain);
+        return true;
     case HOST_BACKUP:
-        lua_pushboolean(L, host->backup);
-        break;
-    case HOST_LABELS:
-        push_labels(L, view);
-        break;
+        read_boolean(value, host->backup);
+        return true;
+    case HOST_PLAIN:
+        read_boolean(value, is_plain(host));
+        return true;
     default:
-        push_object(L, &view->view, "extra", host->extra);
+        return false;
+    }
+}
+
+void host_value_push(lua_State *L, const struct host_view *view, lua_Integer key) {
+    struct host_value value;
+    if (!host_value_read(view->host, (int)key, &value)) {
+        if (key == HOST_LABELS)
+            push_labels(L, view);
+        else
+            push_object(L, &view->view, "extra", view->host->extra);
+        return;
+    }
+    switch (value.kind) {
+    case HOST_VALUE_NIL:
+        lua_pushnil(L);
+        break;
+    case HOST_VALUE_TEXT:
+        lua_pushstring(L, value.text);
+        break;
+    case HOST_VALUE_INTEGER:
+        lua_pushinteger(L, value.number);
+        break;
+    case HOST_VALUE_BOOLEAN:
+        lua_pushboolean(L, value.number);
     }
 }
 

@@ -13,6 +13,20 @@ void host_keys_push(lua_State *L);
 void service_value_push(lua_State *L, struct service_view *view, lua_Integer key);
 void host_value_push(lua_State *L, const struct host_view *view, lua_Integer key);
 
+/* A value of a host that is no table. */
+struct host_value {
+    enum { HOST_VALUE_NIL, HOST_VALUE_TEXT, HOST_VALUE_INTEGER, HOST_VALUE_BOOLEAN } kind;
+    int number;
+    const char *text;
+    char address[272]; /* where `text` may point */
+};
+
+/* Reads a value without Lua; returns false if it is a table. */
+bool host_value_read(const struct host *host, int key, struct host_value *value);
+
+/* The number of a host's key, 0 if there is none of that name. */
+int host_key(const char *name);
+
 /* The names, NULL-terminated. */
 const char **service_names(lua_State *L);
 const char *const *host_names(size_t *count);

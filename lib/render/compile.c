@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,14 +106,12 @@ static bool add_value(struct compiler *compiler, struct quote_scan *scan, char *
         return fault(compiler, "a backslash before '{{'");
     if (line->value_count == VALUES_MAX)
         return fault(compiler, "more than 100 values in a line");
-    buffer_puts(compiler->lua, ",(");
-    buffer_append(compiler->lua, start, (size_t)(last - start));
-    buffer_putc(compiler->lua, ')');
     *last = '\0';
     program->values =
         mem_grow(program->values, program->value_count, sizeof *program->values);
     program->values[program->value_count++] = (struct program_value){
-        start, compiler->quote == QUOTE_BARE ? scan->quote : compiler->quote, NULL, 0};
+        .expression = start,
+        .quote = compiler->quote == QUOTE_BARE ? scan->quote : compiler->quote};
     line->value_count++;
     quote_scan_value(scan);
     return true;
@@ -130,6 +129,57 @@ static bool check_line(struct compiler *compiler, const struct quote_scan *scan)
     return true;
 }
 
+static const char *const keywords[] = {
+    "and",      "break",  "do",   "else", "elseif", "end",   "false", "for",
+    "function", "goto",   "if",   "in",   "local",  "nil",   "not",   "or",
+    "repeat",   "return", "then", "true", "until",  "while", NULL};
+
+/* The length of the name that begins here; 0 for anything else, keywords too. */
+static size_t name_length(const char *p) {
+    size_t len = 0;
+    while (isalpha((unsigned char)p[len]) || p[len] == '_' ||
+           (len && isdigit((unsigned char)p[len])))
+        len++;
+    for (const char *const *word = keywords; *word; word++)
+        if (strlen(*word) == len && !strncmp(*word, p, len))
+            return 0;
+    return len;
+}
+
+/* Of "name.name" returns the second; NULL for any other expression. */
+static const char *member_of(const char *expression) {
+    size_t len = name_length(expression);
+    if (!len || expression[len] != '.')
+        return NULL;
+    const char *member = expression + len + 1;
+    len = name_length(member);
+    return len && !member[len] ? member : NULL;
+}
+
+/* Whether the line calls nothing: then its members may be read after its values. */
+static bool is_still(const struct program *program, const struct program_line *line) {
+    for (size_t i = 0; i < line->value_count; i++)
+        if (strpbrk(program->values[line->first_value + i].expression, "({[\"'"))
+            return false;
+    return true;
+}
+
+static void write_call(struct compiler *compiler, const struct program_line *line) {
+    struct program *program = compiler->program;
+    bool still = is_still(program, line);
+    buffer_printf(compiler->lua, ";_line(%zu", program->line_count);
+    for (size_t i = 0; i < line->value_count; i++) {
+        struct program_value *value = &program->values[line->first_value + i];
+        value->member = still ? member_of(value->expression) : NULL;
+        size_t len = value->member ? (size_t)(value->member - value->expression - 1)
+                                   : strlen(value->expression);
+        buffer_puts(compiler->lua, ",(");
+        buffer_append(compiler->lua, value->expression, len);
+        buffer_putc(compiler->lua, ')');
+    }
+    buffer_putc(compiler->lua, ')');
+}
+
 /* `end` is where the line's newline stands, which belongs to the text. */
 static bool text_line(struct compiler *compiler, char *p, char *end) {
     struct program *program = compiler->program;
@@ -138,7 +188,6 @@ static bool text_line(struct compiler *compiler, char *p, char *end) {
     bool haproxy = compiler->quote == QUOTE_BARE;
     *line = (struct program_line){true, haproxy, p, 0, program->value_count, 0};
     size_t *len = &line->len;
-    buffer_printf(compiler->lua, ";_line(%zu", program->line_count);
     for (char *open; (open = find_open(p, end));) {
         *len = (size_t)(open - p);
         quote_scan_text(&scan, p, *len);
@@ -154,7 +203,7 @@ static bool text_line(struct compiler *compiler, char *p, char *end) {
     }
     quote_scan_text(&scan, p, (size_t)(end - p));
     *len = (size_t)(end - p) + 1;
-    buffer_puts(compiler->lua, ")");
+    write_call(compiler, line);
     return check_line(compiler, &scan);
 }
 

@@ -7,10 +7,13 @@
 #include "render/quote.h"
 
 /* One {{ expression }} and the literal text behind it. Strings point into the program's
- * text.
+ * text. Of "host.name" Lua passes the host if nothing in the line can change it in
+ * between: then `member` is "name", read where it is printed.
  */
 struct program_value {
     const char *expression;
+    const char *member;
+    int host_key; /* the member's number among the keys of hosts, set by emit_push */
     enum quote quote;
     const char *text;
     size_t len;

@@ -1,11 +1,12 @@
 /* Emission: lines of text go straight from C into the output, values quoted on the way.
  */
 #include "render/emit.h"
+#include "render/catalog_view.h"
 #include "render/state.h"
-#include "render/view.h"
 
 #include <lauxlib.h>
 #include <math.h>
+#include <string.h>
 
 static void emit_integer(lua_Integer number, struct buffer *out) {
     char digits[24];
@@ -62,6 +63,39 @@ static const char *emit_value(lua_State *L, int index, enum quote quote,
     }
 }
 
+static const char *emit_host_value(const struct host_value *value, enum quote quote,
+                                   struct buffer *out) {
+    switch (value->kind) {
+    case HOST_VALUE_TEXT:
+        return quote_append(quote, value->text, strlen(value->text), out);
+    case HOST_VALUE_INTEGER:
+        emit_integer(value->number, out);
+        return NULL;
+    case HOST_VALUE_BOOLEAN:
+        buffer_puts(out, value->number ? "true" : "false");
+        return NULL;
+    default:
+        return "is nil";
+    }
+}
+
+/* The value's member is read here: of a host without a detour through Lua. */
+static const char *emit_member(lua_State *L, int index, const struct program_value *value,
+                               struct buffer *out) {
+    const struct view *view = view_at(L, index);
+    struct host_value read;
+    if (view && view->kind == VIEW_HOST && value->host_key &&
+        host_value_read(((const struct host_view *)view)->host, value->host_key, &read))
+        return emit_host_value(&read, value->quote, out);
+    if (!view && !lua_istable(L, index) && lua_type(L, index) != LUA_TSTRING)
+        luaL_error(L, "attempt to index a %s value ('%s')", luaL_typename(L, index),
+                   lua_pushlstring(L, value->expression,
+                                   (size_t)(value->member - value->expression - 1)));
+    lua_getfield(L, index, value->member);
+    lua_replace(L, index);
+    return emit_value(L, index, value->quote, out);
+}
+
 /* HAProxy would refuse the line. */
 static void check_line(lua_State *L, const char *line, size_t len) {
     struct quote_scan scan = {0};
@@ -85,6 +119,7 @@ static void check_limits(lua_State *L, const struct program_line *line,
         luaL_error(L, "the template prints more than %d MiB", OUTPUT_MAX >> 20);
 }
 
+/* Whether the value is text that is not quoted. */
 static bool is_trusted(lua_State *L, int index) {
     const struct view *view = view_at(L, index);
     return view && view->kind == VIEW_RAW && ((const struct raw_view *)view)->len;
@@ -94,7 +129,7 @@ static bool is_trusted(lua_State *L, int index) {
 static int emit_line(lua_State *L) {
     const struct program *program = lua_touserdata(L, lua_upvalueindex(1));
     struct buffer *out = state_run(L)->out;
-    lua_Integer number = luaL_checkinteger(L, 1);
+    lua_Integer number = lua_tointeger(L, 1);
     size_t start = out->len;
     bool trusted = false;
     if (number < 1 || (lua_Unsigned)number > program->line_count)
@@ -105,17 +140,22 @@ static int emit_line(lua_State *L) {
     buffer_append(out, line->text, line->len);
     for (size_t i = 0; i < line->value_count; i++) {
         const struct program_value *value = &program->values[line->first_value + i];
-        const char *fault = emit_value(L, (int)i + 2, value->quote, out);
+        int index = (int)i + 2;
+        const char *fault = value->member ? emit_member(L, index, value, out)
+                                          : emit_value(L, index, value->quote, out);
         if (fault)
             return luaL_error(L, "value of '%s' %s", value->expression, fault);
-        trusted = trusted || is_trusted(L, (int)i + 2);
+        trusted = trusted || is_trusted(L, index);
         buffer_append(out, value->text, value->len);
     }
     check_limits(L, line, out, start, trusted);
     return 0;
 }
 
-void emit_push(lua_State *L, const struct program *program) {
-    lua_pushlightuserdata(L, (void *)program);
+void emit_push(lua_State *L, struct program *program) {
+    for (size_t i = 0; i < program->value_count; i++)
+        if (program->values[i].member)
+            program->values[i].host_key = host_key(program->values[i].member);
+    lua_pushlightuserdata(L, program);
     lua_pushcclosure(L, emit_line, 1);
 }

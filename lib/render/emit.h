@@ -8,6 +8,6 @@
 
 /* Pushes the function that prints the program's lines: called with a line's number and
  * its values. The program must outlive it. */
-void emit_push(lua_State *L, const struct program *program);
+void emit_push(lua_State *L, struct program *program);
 
 #endif

@@ -2,7 +2,6 @@
 #include "render/quote.h"
 #include "base/text.h"
 
-#include <ctype.h>
 #include <string.h>
 
 static bool is_blank(char c) {
@@ -52,12 +51,23 @@ void quote_scan_value(struct quote_scan *scan) {
     scan->in_word = true;
 }
 
-/* What means nothing to HAProxy's reader of words, nor to people. */
-static bool is_safe(char c) {
-    return isalnum((unsigned char)c) || c == '-' || c == '_' || c == '.' || c == ':' ||
-           c == '/' || c == '@' || c == '%' || c == '+' || c == '=' || c == ',' ||
-           c == '[' || c == ']';
-}
+/* What means nothing to HAProxy's reader of words, nor to people. A table, because most
+ * of what is printed is read here. */
+static const bool is_safe[256] = {
+    ['-'] = true, ['_'] = true, ['.'] = true, [':'] = true, ['/'] = true, ['@'] = true,
+    ['%'] = true, ['+'] = true, ['='] = true, [','] = true, ['['] = true, [']'] = true,
+    ['0'] = true, ['1'] = true, ['2'] = true, ['3'] = true, ['4'] = true, ['5'] = true,
+    ['6'] = true, ['7'] = true, ['8'] = true, ['9'] = true, ['a'] = true, ['b'] = true,
+    ['c'] = true, ['d'] = true, ['e'] = true, ['f'] = true, ['g'] = true, ['h'] = true,
+    ['i'] = true, ['j'] = true, ['k'] = true, ['l'] = true, ['m'] = true, ['n'] = true,
+    ['o'] = true, ['p'] = true, ['q'] = true, ['r'] = true, ['s'] = true, ['t'] = true,
+    ['u'] = true, ['v'] = true, ['w'] = true, ['x'] = true, ['y'] = true, ['z'] = true,
+    ['A'] = true, ['B'] = true, ['C'] = true, ['D'] = true, ['E'] = true, ['F'] = true,
+    ['G'] = true, ['H'] = true, ['I'] = true, ['J'] = true, ['K'] = true, ['L'] = true,
+    ['M'] = true, ['N'] = true, ['O'] = true, ['P'] = true, ['Q'] = true, ['R'] = true,
+    ['S'] = true, ['T'] = true, ['U'] = true, ['V'] = true, ['W'] = true, ['X'] = true,
+    ['Y'] = true, ['Z'] = true,
+};
 
 static const char *refuse(const char *value, size_t len) {
     if (text_is_clean(value, len))
@@ -99,7 +109,7 @@ static const char *append_map(const char *value, size_t len, struct buffer *out)
 const char *quote_append(enum quote quote, const char *value, size_t len,
                          struct buffer *out) {
     size_t safe = 0;
-    while (safe < len && is_safe(value[safe]))
+    while (safe < len && is_safe[(unsigned char)value[safe]])
         safe++;
     if (safe == len && len) {
         buffer_append(out, value, len);

@@ -7,6 +7,7 @@
 
 #include <lauxlib.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Garbage of a large rendering is worth its collection, that of a small one is not. */
 enum { COLLECT_ABOVE = 8 << 20 };
@@ -22,6 +23,7 @@ struct renderer *renderer_new(const struct render_options *options) {
 static void close_lua(struct renderer *renderer) {
     lua_State *L = renderer->lua;
     renderer->lua = NULL;
+    memset(renderer->keys, 0, sizeof renderer->keys);
     templates_free(renderer);
     if (L)
         lua_close(L);

@@ -50,11 +50,20 @@ struct field {
     size_t member_count;
 };
 
+/* Where a key of services or hosts was found. */
+struct key_slot {
+    const char *text; /* Lua's own copy */
+    lua_Integer number;
+};
+
+enum { KEY_SLOTS = 64 };
+
 struct renderer {
     struct render_options options;
     struct field *fields; /* of service_schema */
     size_t field_count;
     lua_State *lua; /* made when needed, and thrown away after a failure */
+    struct key_slot keys[2][KEY_SLOTS]; /* of that state: of services, of hosts */
     struct template *templates;
     uint64_t number; /* of the rendering */
     struct buffer scratch;

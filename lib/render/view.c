@@ -177,11 +177,20 @@ static int index_services(lua_State *L, const struct view *view) {
     return 1;
 }
 
+/* Lua keeps one copy of each short string, and the tables of keys keep these alive: so a
+ * string that stands where a known key was found is that key. */
 static lua_Integer key_number(lua_State *L, int keys) {
+    struct key_slot *slots = state_renderer(L)->keys[keys - 1];
+    const char *text = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
+    struct key_slot *slot = &slots[((uintptr_t)text >> 4) % KEY_SLOTS];
+    if (text && slot->text == text)
+        return slot->number;
     lua_pushvalue(L, 2);
     lua_rawget(L, lua_upvalueindex(keys));
     lua_Integer number = lua_tointeger(L, -1);
     lua_pop(L, 1);
+    if (number)
+        *slot = (struct key_slot){text, number};
     return number;
 }
 
