@@ -619,34 +619,44 @@ static void test_order(void **state) {
     remove_dir(dir);
 }
 
-/* Services of every kind that the shipped templates tell apart. */
-static void write_services(struct buffer *out, size_t count) {
-    static const char *const kinds[] = {
-        "hosts: [{host: 127.0.0.1, port: 81}, {host: '::1', port: 82, backup: true}]",
-        "check: {path: /health, interval: 500ms}, aliases: [Alias-%zu, alias.%zu],"
-        "hosts: [{host: 127.0.0.1, port: 81, weight: 3, maxconn: 10, enabled: false}]",
-        "hosts: [], retries: 1, maxconn: 7, timeouts: {connect: 1s, server: 5s, queue: "
-        "1s,"
-        "tunnel: 1m}",
-        "check: {type: none}, balance: leastconn,"
-        "hosts: [{host: localhost, port: 81, drain: true}]",
-        "mode: tcp, port: 3%03zu, timeouts: {client: 5s}, hosts: [{host: 127.0.0.1, "
-        "port: 81}]",
-        "mode: tcp, hosts: [{host: 127.0.0.1, port: 81}]",
-        "balance: source, check: {type: http}, hosts: [{host: 127.0.0.1, port: 81}]",
-    };
-    size_t kind_count = count == 32 || count == 33 ? 4 : sizeof kinds / sizeof *kinds;
+/* Services of every kind that the shipped templates tell apart, those of http first. */
+static const char *const kinds[] = {
+    "hosts: [{host: 127.0.0.1, port: 81}, {host: '::1', port: 82, backup: true}]",
+    "check: {path: /health, interval: 500ms}, aliases: [Alias-%zu, alias.%zu],"
+    "hosts: [{host: 127.0.0.1, port: 81, weight: 3, maxconn: 10, enabled: false}]",
+    "hosts: [], retries: 1, maxconn: 7,"
+    "timeouts: {connect: 1s, server: 5s, queue: 1s, tunnel: 1m}",
+    "check: {type: none}, balance: leastconn, maxconn: 9,"
+    "hosts: [{host: localhost, port: 81, drain: true}, {host: '::1', port: 81}]",
+    "balance: source, check: {type: http}, hosts: [{host: 127.0.0.1, port: 81}]",
+    "balance: random, check: {type: tcp, path: /x}, labels: {a: \"it's\"}, retries: 0,"
+    "hosts: [{host: 127.0.0.1, port: 81, zone: a, id: \"it's # $HOME\"}]",
+    "mode: tcp, port: 3%03zu, timeouts: {client: 5s},"
+    "hosts: [{host: 127.0.0.1, port: 81, backup: true, maxconn: 3, drain: true}]",
+    "mode: tcp, hosts: [{host: 127.0.0.1, port: 81}]",
+    "mode: tcp, port: 4%03zu, hosts: []",
+};
+
+enum { KINDS = sizeof kinds / sizeof *kinds, HTTP_KINDS = 6 };
+
+/* One shape of registry and settings. */
+struct shape {
+    size_t count, first_kind, kinds;
+    const char *mode, *stats;
+};
+
+static void write_services(const struct shape *shape, struct buffer *out) {
     buffer_puts(out, "services:\n");
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < shape->count; i++) {
         buffer_printf(out, "  Service_%zu: {", i);
-        const char *p = kinds[i % kind_count];
+        const char *p = kinds[(shape->first_kind + i) % shape->kinds];
         for (const char *place; (place = strchr(p, '%')); p = strchr(place, 'u') + 1) {
             buffer_append(out, p, (size_t)(place - p));
             buffer_printf(out, place[1] == '0' ? "%03zu" : "%zu", i);
         }
         buffer_printf(out, "%s}\n", p);
     }
-    if (!count)
+    if (!shape->count)
         buffer_puts(out, "  {}\n");
 }
 
@@ -664,29 +674,38 @@ static void check_by_haproxy(const char *dir, const char *what) {
     buffer_free(&output);
 }
 
-static void run_shipped(size_t count, const char *mode) {
+static char *shipped_options(const struct shape *shape, const char *dir) {
+    return mem_printf(
+        "globals:\n"
+        "  routing: {header: X-Service, bind: '127.0.0.1:8000', mode: %s}\n"
+        "  haproxy: {socket: %s/haproxy.sock, hard_stop_after: 15m, stats: %s}\n"
+        "  outputs: {haproxy.cfg: %s/haproxy.cfg, services.map: %s/services.map}\n"
+        "overrides: {Service_0: {haproxy: [option nolinger, \"#it's\"]}}\n",
+        shape->mode, dir, shape->stats, dir, dir);
+}
+
+static bool is_by_map(const struct shape *shape) {
+    return !strcmp(shape->mode, "map") ||
+           (!strcmp(shape->mode, "auto") && shape->count > 32);
+}
+
+static void run_shipped(const struct shape *shape) {
+    static const char *const names[] = {"services.map", "haproxy.cfg"};
     struct buffer catalog = BUFFER_INIT;
     struct fixture fixture;
     char *dir = make_dir();
-    write_services(&catalog, count);
-    char *options =
-        mem_printf("globals: {routing: {header: X-Service, bind: '127.0.0.1:8000', mode: "
-                   "%s}, haproxy: "
-                   "{socket: %s/haproxy.sock, hard_stop_after: 15m, stats: "
-                   "'127.0.0.1:8404'}, outputs: "
-                   "{haproxy.cfg: %s/haproxy.cfg, services.map: %s/services.map}}\n"
-                   "overrides: {Service_0: {haproxy: ['option httpclose', \"#it's\"]}}\n",
-                   mode, dir, dir, dir);
+    char *options = shipped_options(shape, dir);
+    write_services(shape, &catalog);
     open_fixture(&fixture, SOURCE_DIR "/templates", buffer_str(&catalog), options);
-    static const char *const names[] = {"services.map", "haproxy.cfg"};
     for (size_t i = 0; i < 2; i++) {
         if (!render(&fixture, names[i]))
             fail_msg("%s: %s", fixture.error.where, fixture.error.text);
         put(dir, names[i], result(&fixture), strlen(result(&fixture)));
     }
-    bool by_map = strstr(result(&fixture), "map_str(services.map)") != NULL;
-    assert_int_equal(by_map,
-                     !strcmp(mode, "map") || (!strcmp(mode, "auto") && count > 32));
+    assert_int_equal(strstr(result(&fixture), "map_str(services.map)") != NULL,
+                     is_by_map(shape));
+    assert_int_equal(strstr(result(&fixture), "prometheus-exporter") != NULL,
+                     strcmp(shape->stats, "null") != 0);
     assert_int_equal(result(&fixture)[strlen(result(&fixture)) - 1], '\n');
     check_by_haproxy(dir, options);
     close_fixture(&fixture);
@@ -695,13 +714,21 @@ static void run_shipped(size_t count, const char *mode) {
     remove_dir(dir);
 }
 
+/* HAProxy accepts, without a warning, what the shipped templates make of many services
+ * and of each kind of service alone. */
 static void test_shipped(void **state) {
     (void)state;
-    static const size_t counts[] = {0, 1, 7, 32, 33, 1000};
+    static const size_t counts[] = {0, KINDS, 32, 33, 40, 1000};
     static const char *const modes[] = {"acl", "map", "auto"};
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        for (size_t j = 0; j < 3; j++)
-            run_shipped(counts[i], modes[j]);
+    for (size_t j = 0; j < 3; j++) {
+        for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+            bool near_switch = counts[i] >= 32 && counts[i] <= 40;
+            run_shipped(&(struct shape){counts[i], 0, near_switch ? HTTP_KINDS : KINDS,
+                                        modes[j], "'127.0.0.1:8404'"});
+        }
+        for (size_t kind = 0; kind < KINDS; kind++)
+            run_shipped(&(struct shape){1, kind, KINDS, modes[j], "null"});
+    }
 }
 
 int main(void) {
