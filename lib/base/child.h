@@ -38,7 +38,7 @@ typedef void child_line(void *arg, const char *line);
 /* All that can be said of a child to be started. */
 struct child_options {
     const char *const *argv;
-    enum {
+    enum child_output {
         CHILD_INHERIT,        /* its output is that of this process */
         CHILD_CAPTURE,        /* standard output and error are kept */
         CHILD_CAPTURE_STDERR, /* only standard error is */

@@ -46,12 +46,13 @@ void reload_cancel(struct reload *reload) {
     free(reload);
 }
 
-static void end(struct reload *reload, int outcome, bool explained,
+static void end(struct reload *reload, enum reload_outcome outcome, bool explained,
                 const struct error *error) {
     struct error copy = {{0}, {0}};
-    struct reload_end result = {
-        .explained = explained, .state = reload->now, .error = error ? &copy : NULL};
-    result.outcome = outcome;
+    struct reload_end result = {.outcome = outcome,
+                                .explained = explained,
+                                .state = reload->now,
+                                .error = error ? &copy : NULL};
     if (error)
         copy = *error;
     reload_ended *ended = reload->ended;
@@ -60,7 +61,7 @@ static void end(struct reload *reload, int outcome, bool explained,
     ended(arg, &result);
 }
 
-static void fail(struct reload *reload, int outcome, const char *text) {
+static void fail(struct reload *reload, enum reload_outcome outcome, const char *text) {
     struct error error;
     const struct reload_options *o = &reload->options;
     (void)error_set(&error, o->socket ? o->socket : o->argv[0], "%s", text);

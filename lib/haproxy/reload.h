@@ -16,7 +16,7 @@ struct reload_options {
 };
 
 struct reload_end {
-    enum {
+    enum reload_outcome {
         RELOAD_DONE,
         RELOAD_REFUSED,     /* HAProxy said no: the old worker serves */
         RELOAD_UNREACHABLE, /* the master did not answer */

@@ -30,11 +30,11 @@ void runtime_free(struct runtime *runtime);
 
 /* Asks HAProxy who it is and what it is able to do, over a socket with the level admin.
  * Errors: nobody listens, no answer within two seconds, an answer that is none. Every
- * execute needs a probe before it, at least one since the last reset. One at a time, and
- * none while a plan is executed: else `probed` gets an error. */
+ * execute needs a probe before it, at least one since the last reset. One at a time: a
+ * probe that is still under way is forgotten. */
 void runtime_probe(struct runtime *runtime, runtime_probed *probed, void *arg);
 
-/* Executes a plan of kind PLAN_RUNTIME, then compares HAProxy's state with the new config
+/* Executes a plan that is no reload, then compares HAProxy's state with the new config
  * (the servers of all backends that the plan touches) and the maps that it replaces.
  * `done` gets an error for anything that is not exactly as planned: an answer that is not
  * known, a difference in the end, no answer within two seconds, another process than the
@@ -45,9 +45,9 @@ void runtime_probe(struct runtime *runtime, runtime_probed *probed, void *arg);
  * Not waited for by `done`, done in the background:
  *
  * - An added server with a check is drained until its check has passed once. It becomes
- *   ready earlier if no other server of its backend can serve, or once its check has
- *   failed (then it is DOWN, and HAProxy itself brings it up), or without any result after
- *   a minute, with a warning. HAProxy begins checking an added server after one `inter`.
+ *   ready earlier if no other server of its backend can serve (at once if the config has
+ *   no other), or once its check has failed (then it is DOWN, and HAProxy itself brings
+ *   it up), or without any result after a minute, with a warning. HAProxy begins checking an added server after one `inter`.
  * - A removed server is in maintenance at once and gets no new request. It is deleted
  *   when its last session has ended; the tries grow rarer, never more than 10 s apart.
  *   After settings->stop_timeout the log says that it lasts. Added again before that, it

@@ -84,17 +84,18 @@ static void turn(struct watcher *w) {
         (void)event_base_loop(w->base, EVLOOP_NONBLOCK);
 }
 
-static struct child *launch(struct watcher *w, const char *script, int output,
-                            bool own_group, int64_t timeout_ms) {
+static struct child *launch(struct watcher *w, const char *script,
+                            enum child_output output, bool own_group,
+                            int64_t timeout_ms) {
     const char *argv[] = {"sh", "-c", script, NULL};
     struct child_options options = {.argv = argv,
+                                    .output = output,
                                     .own_group = own_group,
                                     .timeout_ms = timeout_ms,
                                     .ended = on_ended,
                                     .line = on_line,
                                     .arg = w};
     struct error error;
-    options.output = output;
     struct child *child = child_launch(w->base, &options, &error);
     assert_non_null(child);
     return child;
