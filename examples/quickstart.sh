@@ -39,7 +39,8 @@ finish() {
     trap - EXIT INT TERM
     [ "$code" -eq 0 ] || ! [ -f "$work/hatlas.log" ] || tail -n 20 "$work/hatlas.log" >&2
     for pid in ${pids[@]+"${pids[@]}"}; do # the last started first: hatlas ends HAProxy
-        kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+        kill "$pid" 2>/dev/null || continue
+        wait "$pid" 2>/dev/null || : # its exit code is that of the signal
     done
     rm -rf "$work"
     exit "$code"
