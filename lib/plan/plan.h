@@ -35,6 +35,7 @@ struct plan_step {
         PLAN_ENABLE,        /* ready */
         PLAN_REPLACE_MAP,   /* map; text: all entries, a "key value" a line */
     } kind;
+    bool disabled, checked, agent_checked;
     char *backend, *server;
     char *address;
     char *
@@ -43,7 +44,6 @@ struct plan_step {
                        which are set by commands of their own */
     char *map, *text;
     long number;
-    bool disabled, checked, agent_checked;
 };
 
 struct plan {

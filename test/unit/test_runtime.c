@@ -1409,6 +1409,85 @@ static void test_replaced(void **state) {
     free(new);
 }
 
+/* ---- plans of real configs ---- */
+
+/* Pairs of backends, "host<n>" standing for an address. All need no reload, and HAProxy is
+ * then, and again on the way back, as the new config says. */
+static const struct {
+    const char *old, *new;
+} planned[] = {
+    {"backend teams\n default-server init-addr last,libc,none check inter 1s rise 2 fall "
+     "3\n"
+     " server a host1 weight 10\n server b host2 weight 10 maxconn 5\n",
+     "backend teams\n default-server init-addr last,libc,none check inter 1s rise 2 fall "
+     "3\n"
+     " server a host1 weight 0\n server b host3 weight 20 maxconn 7\n"
+     " server c host2 weight 1 backup\n"},
+    {"backend teams\n balance leastconn\n option httpchk GET /\n"
+     " server a host1 check slowstart 5s observe layer7 error-limit 5 on-error "
+     "mark-down\n",
+     "backend teams\n balance leastconn\n option httpchk GET /\n"
+     " server b host2 check slowstart 5s observe layer7 error-limit 5 on-error "
+     "mark-down\n"
+     " server c host3 check disabled\n"},
+    {"backend teams\n balance hdr(x)\n hash-type consistent\n server a host1\n"
+     " server b host2 disabled\n",
+     "backend teams\n balance hdr(x)\n hash-type consistent\n server a host1 disabled\n"
+     " server b host2\n server d [::1]:80 weight 256\n"},
+    {"backend teams\n balance random\n server a host1 send-proxy-v2\n",
+     "backend teams\n balance random\n server a host1 send-proxy-v2\n"
+     " server b host2 check agent-check agent-port 1 agent-inter 1h weight 7\n"
+     " server c host3 ssl verify none check no-check-ssl\n"},
+    {"backend teams\n server a host1\nbackend rand\n server x host3\n",
+     "backend teams\n server a host2\nbackend rand\n server y host3 source 127.0.0.1\n"},
+};
+
+/* Writes the whole config, hosts filled in. */
+static char *fill_in(const struct fixture *f, const char *text) {
+    struct buffer out = BUFFER_INIT;
+    put_head(f, &out);
+    for (const char *c = text; *c; c++) {
+        if (!strncmp(c, "host", 4) && c[4] >= '1' && c[4] <= '3') {
+            buffer_printf(&out, "127.0.0.1:%d", port_of(f, c[4] - '0'));
+            c += 4;
+        } else {
+            buffer_putc(&out, *c);
+        }
+    }
+    return buffer_steal(&out);
+}
+
+static void execute_planned(struct fixture *f, const char *from, const char *to) {
+    const struct plan_side old = {.config = from};
+    const struct plan_side new = {.config = to};
+    struct plan *plan = plan_new(&old, &new, &f->facts.abilities);
+    if (plan->kind != PLAN_RUNTIME)
+        fail_msg("%s", plan->reason ? plan->reason : "nothing");
+    execute_well(f, plan->steps, plan->count, to);
+    plan_free(plan);
+}
+
+static void test_planned(void **state) {
+    struct fixture *f = *state;
+    struct buffer head = BUFFER_INIT;
+    put_head(f, &head);
+    for (size_t i = 0; i < COUNT(planned); i++) {
+        char *old = fill_in(f, planned[i].old);
+        char *new = fill_in(f, planned[i].new);
+        print_message("    %s", planned[i].new);
+        start(f, old + head.len);
+        execute_planned(f, old, new);
+        execute_planned(f, new, old);
+        execute_planned(f, old, new);
+        child_kill(f->haproxy);
+        f->haproxy = NULL;
+        runtime_reset(f->runtime);
+        free(old);
+        free(new);
+    }
+    buffer_free(&head);
+}
+
 /* ---- servers that play HAProxy ---- */
 
 enum play {
@@ -1662,6 +1741,26 @@ static void turn(struct fixture *f, int turns) {
         (void)event_base_loop(f->base, EVLOOP_NONBLOCK);
 }
 
+/* Freed while names are being looked up. */
+static void test_freed_resolving(void **state) {
+    struct fixture *f = *state;
+    char *old = backend(f, TEAMS, "a", "host1", NULL);
+    struct plan_step steps[] = {ADD("teams", "b", "does-not-exist.invalid:80", "", 1),
+                                ADD("teams", "c", "neither-does-this.invalid:80", "", 1)};
+    struct plan plan = {.kind = PLAN_RUNTIME, .steps = steps, .count = 2};
+    struct outcome outcome = {0};
+    start(f, old);
+    for (int turns = 0; turns < 4; turns++) {
+        runtime_execute_start(f->runtime, &plan, old, on_done, &outcome);
+        turn(f, turns);
+        runtime_free(f->runtime);
+        turn(f, 5 * turns);
+        f->runtime = runtime_new(f->base, &f->log, &f->settings);
+        assert_true(probe(f).good);
+    }
+    free(old);
+}
+
 /* Freed at any point it leaves nothing behind and calls nobody. */
 static void test_freed_midway(void **state) {
     struct fixture *f = *state;
@@ -1770,11 +1869,13 @@ int main(int argc, char **argv) {
         WITH_FIXTURE(test_names),
         WITH_FIXTURE(test_gone),
         WITH_FIXTURE(test_replaced),
+        WITH_FIXTURE(test_planned),
         WITH_FIXTURE(test_no_haproxy),
         WITH_FIXTURE(test_fails_midway),
         WITH_FIXTURE(test_one_at_a_time),
         WITH_FIXTURE(test_reset),
         WITH_FIXTURE(test_freed_midway),
+        WITH_FIXTURE(test_freed_resolving),
         WITH_FIXTURE(test_background_replaced),
         WITH_FIXTURE(test_speed),
     };
