@@ -118,15 +118,14 @@ static void watch_removed(int rc, const void *data) {
     (void)data;
 }
 
-static void watch_fired(zhandle_t *handle, int type, int state, const char *path,
-                        void *arg);
-
+/* All watches of the path are that one; zoo_aremove_watches() would only ask whether the
+ * server has it. The client declares a pointer to the completion but takes the completion.
+ */
 static void remove_watch(struct zk_session *session, const char *path) {
     if (!is_connected(session))
         return;
-    /* The client declares a pointer to the completion but takes the completion. */
-    (void)zoo_aremove_watches(session->handle, path, ZWATCHTYPE_ANY, watch_fired, session,
-                              0, (void_completion_t *)(uintptr_t)watch_removed, NULL);
+    (void)zoo_aremove_all_watches(session->handle, path, ZWATCHTYPE_ANY, 0,
+                                  (void_completion_t *)(uintptr_t)watch_removed, NULL);
     wake(session);
 }
 
@@ -314,6 +313,14 @@ static void note_error(struct zk_session *session, int rc, const char *server,
     set_why(session, "%s: %s", server, reason(rc, error));
 }
 
+/* A session that is given up again and again tells it once, until a connection holds. */
+static void tell_log(const struct zk_session *session, enum log_level level,
+                     const char *message, struct log_field what) {
+    const struct log_field fields[] = {
+        LOG_STR("zookeeper", session->settings->hosts), what, {0}};
+    log_write(session->log, session->backoff ? LOG_DEBUG : level, message, fields);
+}
+
 static void note_connected(struct zk_session *session) {
     session->state = ZK_CONNECTED;
     session->connected_at = clock_usec();
@@ -322,8 +329,7 @@ static void note_connected(struct zk_session *session) {
     session->why[0] = '\0';
     (void)snprintf(session->server, sizeof session->server, "%s",
                    zoo_get_current_server(session->handle));
-    log_info(session->log, "connected to ZooKeeper",
-             LOG_STR("zookeeper", session->settings->hosts),
+    tell_log(session, LOG_INFO, "connected to ZooKeeper",
              LOG_STR("server", session->server));
 }
 
@@ -336,9 +342,8 @@ static void note_lost(struct zk_session *session) {
         session->flaps = 0;
         session->backoff = 0;
     }
-    log_warning(session->log, "connection to ZooKeeper lost; trying to get it back",
-                LOG_STR("zookeeper", session->settings->hosts),
-                LOG_STR("error", session->why));
+    tell_log(session, LOG_WARNING, "connection to ZooKeeper lost; trying to get it back",
+             LOG_STR("error", session->why));
 }
 
 static void note_state(struct zk_session *session) {
@@ -376,8 +381,8 @@ static void close_handle(struct zk_session *session) {
 static void restart(struct zk_session *session, const char *why) {
     bool expired = zoo_state(session->handle) == ZOO_EXPIRED_SESSION_STATE;
     set_why(session, "%s", why);
-    log_warning(session->log, "the ZooKeeper session is over; beginning a new one",
-                LOG_STR("zookeeper", session->settings->hosts), LOG_STR("error", why));
+    tell_log(session, LOG_WARNING, "the ZooKeeper session is over; beginning a new one",
+             LOG_STR("error", why));
     close_handle(session);
     session->flaps = 0;
     session->listener.restarted(session->listener.arg, session);

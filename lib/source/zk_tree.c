@@ -60,6 +60,12 @@ static bool was_waited_for(struct zk_tree *tree, const struct zk_node *node) {
     return node->kind == ZK_CONFIG_LIST || (service && !service->snapshot);
 }
 
+/* The catalog has to be made again; until the first read is complete there is none. */
+static void set_outdated(struct zk_tree *tree) {
+    tree->dirty = true;
+    tree->changed |= tree->synced;
+}
+
 static void all_answered(struct zk_tree *tree) {
     tree->changed |= tree->full || !tree->synced;
     tree->full_reads += tree->full;
@@ -74,8 +80,8 @@ static void set_answered(struct zk_tree *tree, struct zk_node *node, bool answer
     tree->unanswered += answered ? (size_t)-1 : 1;
     if (node->service)
         node->service->unanswered += answered ? (size_t)-1 : 1;
-    if (answered && was_waited_for(tree, node))
-        tree->changed = tree->dirty = true;
+    if (answered && tree->synced && was_waited_for(tree, node))
+        set_outdated(tree);
     if (!tree->unanswered)
         all_answered(tree);
 }
@@ -110,7 +116,7 @@ static void set_problems(struct zk_tree *tree, struct zk_node *node,
 
 static void set_dirty(struct zk_tree *tree, struct zk_service *service) {
     service->dirty = true;
-    tree->dirty = tree->changed = true;
+    set_outdated(tree);
 }
 
 static void note_value_changed(struct zk_tree *tree, const struct zk_node *node) {

@@ -143,10 +143,9 @@ static void turned(void *arg, struct zk_session *session) {
         log_synced(zk);
     bool news = (state == SOURCE_CONNECTING || state == SOURCE_LOST) &&
                 strcmp(old_text, zk->text) != 0;
-    if (state != old_state || news || (zk->tree->synced && zk->tree->changed))
+    if (state != old_state || news || zk->tree->changed)
         source_notify(&zk->source);
-    if (zk->tree->synced)
-        zk->tree->changed = false;
+    zk->tree->changed = false;
 }
 
 static struct zk_session *add_session(struct zk_source *zk) {

@@ -1,8 +1,10 @@
 """ZooKeeper goes away, comes back, forgets the session, holds nonsense: hatlas serves on."""
 import concurrent.futures
+import re
 import signal
 
 import pytest
+from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
 
 import parts
 
@@ -100,6 +102,28 @@ def test_nothing_is_reloaded_for_a_lost_connection(hatlas, zookeeper, atlas, sou
     atlas.put_service("later")
     hatlas.wait_answer("later", 503)
     assert hatlas.reloads() == reloads + 1
+
+
+def test_connection_that_breaks_as_soon_as_it_is_made(hatlas, zookeeper, atlas, source,
+                                                      wire, backend):
+    """Three times in a row: the session is given up, everything is read in a new one."""
+    one, two = backend("one"), backend("two")
+    relay = wire(zookeeper.port)
+    atlas.put_host("teams", one.port)
+    hatlas.configure(sources=source(zookeeper=relay.address)).run()
+    hatlas.wait_answer("teams", "one")
+    first = relay.session
+
+    def broken():
+        """Breaks what hatlas has connected; whether it has given the session up."""
+        count = hatlas.count("connected to ZooKeeper")
+        relay.interrupt()
+        parts.wait_for(lambda: hatlas.count("connected to ZooKeeper") > count, "connect")
+        return "in a new session" in hatlas.log_text()
+    parts.wait_for(broken, "a new session")
+    assert relay.session != first
+    atlas.put_host("teams", two.port)
+    hatlas.wait_who("teams", {"one", "two"})
 
 
 def test_zookeeper_comes_after_hatlas(hatlas, own_zookeeper, backend):
@@ -219,22 +243,228 @@ def test_hosts_come_and_go_while_they_are_read(hatlas, atlas, zookeeper, source,
     assert "brief" not in hatlas.config.read_text()
 
 
-def test_digest_authentication(hatlas, zookeeper, client, tmp_path, backend):
-    """A registry that only those with the secret may read."""
-    from kazoo.security import make_digest_acl
-    acl = [make_digest_acl("hatlas", "secret", read=True)]
-    record = b'{"host": "127.0.0.1", "port": %d}' % backend("one").port
-    owner = zookeeper.client()
-    owner.create("/closed/testing/services/teams/hosts/a", record, makepath=True)
-    for path in ("hosts/a", "hosts", ""):
-        owner.set_acls(f"/closed/testing/services/teams/{path}".rstrip("/"), acl)
-    secret = tmp_path / "secret"
-    secret.write_text("hatlas:secret\n")
-    secret.chmod(0o600)
-    hatlas.configure(sources=[{"zookeeper": zookeeper.address, "root": "/closed",
-                               "auth": {"scheme": "digest", "file": str(secret)}}]).run()
+def test_service_deleted_and_created_again(hatlas, atlas, source, backend):
+    """Whether hatlas sees it gone in between or not."""
+    one, two = backend("one"), backend("two")
+    atlas.put_host("teams", one.port)
+    hatlas.configure(sources=source()).run()
     hatlas.wait_answer("teams", "one")
+    for seen in (False, True, False):
+        atlas.remove_service("teams")
+        if seen:
+            hatlas.wait_answer("teams", 404)
+        atlas.put_host("teams", two.port)
+        hatlas.wait_who("teams", {"two"})
+        atlas.put_host("teams", one.port)
+        hatlas.wait_who("teams", {"one", "two"})
+
+
+def test_no_watch_is_left_behind(hatlas, own_zookeeper, backend):
+    """Hosts under ever new names: the server keeps one watch for each znode that is."""
+    client = own_zookeeper.client()
+    atlas = parts.Atlas(client, "/atlas")
+    atlas.put_host("teams", backend("one").port, host_id="stays")
+    hatlas.configure(sources=[{"zookeeper": own_zookeeper.address,
+                               "root": "/atlas"}]).run()
+    hatlas.wait_answer("teams", "one")
+    for number in range(300):
+        atlas.put_host("teams", 9000, host_id=f"host-{number}", enabled=False)
+        atlas.put_service(f"service-{number % 7}")
+        atlas.remove_host("teams", f"host-{number}")
+        atlas.remove_service(f"service-{number % 7}")
+
+    def watched():
+        """Paths with watches on data or existence; those on children are not listed."""
+        return set(re.findall(r"^/atlas/testing(/\S+)", own_zookeeper.ask("wchp"), re.M))
+    parts.wait_for(lambda: watched() == {"/config", "/services/teams",
+                                         "/services/teams/hosts/stays"}, "no more watches")
+    client.stop()
+
+
+def test_root_is_made_after_hatlas_started(hatlas, zookeeper, client, backend):
+    hatlas.configure(sources=[{"zookeeper": zookeeper.address, "root": "/not/yet"}]).run()
+    hatlas.wait_log("/not/yet/testing/services")
+    hatlas.wait_answer("teams", 404)
+    atlas = parts.Atlas(client, "/not/yet")
+    atlas.put_host("teams", backend("one").port)
+    hatlas.wait_answer("teams", "one")
+
+
+def test_root_deleted_and_made_again(hatlas, atlas, source, backend):
+    atlas.put_host("teams", backend("one").port)
+    hatlas.configure(sources=source()).run()
+    hatlas.wait_answer("teams", "one")
+    atlas.client.delete(atlas.root, recursive=True)
+    hatlas.wait_log("does not exist")
+    atlas.put_host("buckets", backend("two").port)
+    hatlas.wait_answer("buckets", "two")
+
+
+def test_chroot(hatlas, zookeeper, client, backend):
+    """In the connect string; it need not exist yet either."""
+    hatlas.configure(sources=[{"zookeeper": zookeeper.address + "/part/of",
+                               "root": "/atlas"}]).run()
+    hatlas.wait_log("/part/of/atlas/testing/services")
+    atlas = parts.Atlas(client, "/part/of/atlas")
+    atlas.put_host("teams", backend("one").port, host_id="a")
+    hatlas.wait_answer("teams", "one")
+    atlas.put_host("teams", backend("two").port, host_id="a")
+    hatlas.wait_answer("teams", "two")
+    bad = atlas.put(atlas.path("services", "teams", "hosts", "b"), b"{")
+    hatlas.wait_log(bad)
+
+
+def test_more_watches_than_one_packet_takes(hatlas, own_zookeeper):
+    """After a reconnect the client sets all watches in one packet, of which the server
+    takes 1 MiB: those of 12,000 hosts with long names stand in several sessions."""
+    client = own_zookeeper.client()
+    atlas = parts.Atlas(client, "/atlas")
+    atlas.put_service("teams")
+    hosts = atlas.path("services", "teams", "hosts")
+    client.create(hosts)
+    names = [f"{number:0{99 - len(hosts)}}" for number in range(12000)]
+    for future in [client.create_async(
+            f"{hosts}/{name}", b'{"host": "h", "port": %d}' % (number + 1))
+            for number, name in enumerate(names)]:
+        future.get()
+    hatlas.configure(
+        sources=[{"zookeeper": own_zookeeper.address, "root": "/atlas"}],
+        outputs=[{"template": "services.map", "path": str(hatlas.out / "services.map")}],
+        haproxy={"control": "command", "command": ["true"]}).run()
+
+    def wait_state(count, services):
+        def found():
+            hatlas.send(signal.SIGUSR1)
+            states = [line for line in hatlas.log() if line.get("msg") == "state"]
+            return states and (states[-1].get("hosts"), states[-1].get("services")) == (
+                str(count), str(services))
+        parts.wait_for(found, f"{count} hosts of {services} services")
+    hatlas.wait_log("first catalog")
+    wait_state(12000, 1)
+    sessions = hatlas.count("connected to ZooKeeper")
+    assert sessions > 1
+    own_zookeeper.kill()
+    own_zookeeper.start()
+    atlas.put_host("teams", 12001, host_id="later")
+    client.set(f"{hosts}/{names[-1]}", b"{")
+    client.delete(f"{hosts}/{names[0]}")
+    atlas.put_service("buckets")
+    wait_state(12000, 2)
+    hatlas.wait_log(names[-1])
+    assert hatlas.count("connected to ZooKeeper") == 2 * sessions
+    assert "in a new session" not in hatlas.log_text()
+    client.stop()
+
+
+# --- who may read
+
+
+@pytest.fixture
+def closed(zookeeper, backend):
+    """A registry whose services only hatlas:secret may read. Gives what sets the ACLs that
+    hold besides the owner's."""
+    owner = zookeeper.client()
+    owner.add_auth("digest", "owner:owner")
+    root = "/closed/testing/services"
+    owner.create(f"{root}/teams/hosts/a", makepath=True,
+                 value=b'{"host": "127.0.0.1", "port": %d}' % backend("one").port)
+
+    def set_acls(*more):
+        for path in ("/teams/hosts/a", "/teams/hosts", "/teams", ""):
+            owner.set_acls(root + path,
+                           [make_digest_acl("owner", "owner", all=True), *more])
+    set_acls(make_digest_acl("hatlas", "secret", read=True))
+    yield set_acls
+    owner.delete("/closed", recursive=True)
     owner.stop()
+
+
+@pytest.fixture
+def with_auth(zookeeper, tmp_path):
+    """The source of that registry, with a file of its own for the secret."""
+    def make(secret, scheme="digest", **more):
+        path = tmp_path / "auth"
+        if secret is not None:
+            path.write_text(secret)
+        return [{"zookeeper": zookeeper.address, "root": "/closed",
+                 "auth": {"scheme": scheme, "file": str(path)}, **more}]
+    return make
+
+
+@pytest.mark.parametrize("secret", ["hatlas:secret", "hatlas:secret\n",
+                                    "hatlas:secret\r\nsecond line\n"],
+                         ids=["bare", "line", "lines"])
+def test_digest_authentication(hatlas, closed, with_auth, secret):
+    """The file's first line is the secret, which is nowhere to be seen."""
+    hatlas.configure(sources=with_auth(secret)).run()
+    hatlas.wait_answer("teams", "one")
+    assert "secret" not in hatlas.log_text()
+
+
+def end_session(zookeeper, relay):
+    session = relay.session
+    relay.cut()
+    parts.close_session(zookeeper, session, relay.password)
+    relay.mend()
+    parts.wait_for(lambda: relay.session != session, "a new session")
+
+
+def test_authentication_outlives_the_session(hatlas, closed, with_auth, zookeeper, wire):
+    relay = wire(zookeeper.port)
+    hatlas.configure(sources=with_auth("hatlas:secret", zookeeper=relay.address)).run()
+    hatlas.wait_answer("teams", "one")
+    end_session(zookeeper, relay)
+    parts.wait_for(lambda: hatlas.count("read the registry") == 2, "a second full read")
+    assert "NOAUTH" not in hatlas.log_text()
+    assert hatlas.get("teams").body == "one"
+
+
+@pytest.mark.parametrize("secret", ["hatlas:wrong", "hatlas"])
+def test_wrong_secret_is_named(hatlas, closed, with_auth, secret):
+    """ZooKeeper takes any digest; what it may not read is named, and tried again: an ACL
+    that is mended needs no restart."""
+    hatlas.configure(sources=with_auth(secret)).run()
+    line = parts.parse_logfmt(hatlas.wait_log("NOAUTH"))
+    assert "/closed/testing/services" in line.values()
+    assert hatlas.count("first catalog") == 0
+    closed(*OPEN_ACL_UNSAFE)
+    hatlas.wait_answer("teams", "one")
+    hatlas.wait_log("problem gone")
+
+
+def test_no_auth_where_one_is_needed(hatlas, closed, zookeeper):
+    hatlas.configure(sources=[{"zookeeper": zookeeper.address, "root": "/closed"}]).run()
+    hatlas.wait_log("this source needs auth")
+
+
+def test_acl_closed_under_a_running_hatlas(hatlas, closed, with_auth, zookeeper, wire):
+    """What was read before is served on."""
+    relay = wire(zookeeper.port)
+    hatlas.configure(sources=with_auth("hatlas:secret", zookeeper=relay.address)).run()
+    hatlas.wait_answer("teams", "one")
+    closed()
+    end_session(zookeeper, relay)
+    hatlas.wait_log("what was read before is kept")
+    assert hatlas.get("teams").body == "one"
+
+
+def test_unknown_scheme_is_named(hatlas, closed, with_auth, zookeeper, wire):
+    """The server refuses it and hangs up, every time; the log says so once."""
+    relay = wire(zookeeper.port)
+    hatlas.configure(sources=with_auth("hatlas:secret", scheme="nosuch",
+                                       zookeeper=relay.address)).run()
+    hatlas.wait_log("refused the credentials")
+    parts.wait_for(lambda: relay.connections > 4, "more attempts")
+    warnings = [line for line in hatlas.log() if line["level"] == "warning"]
+    assert sum("refused the credentials" in line["error"] for line in warnings) == 1
+    assert hatlas.stop() == 0
+
+
+def test_secret_that_is_not_there_yet(hatlas, closed, with_auth, tmp_path):
+    hatlas.configure(sources=with_auth(None)).run()
+    hatlas.wait_log(str(tmp_path / "auth"))
+    (tmp_path / "auth").write_text("hatlas:secret\n")
+    hatlas.wait_answer("teams", "one")
 
 
 def test_state_on_signal(hatlas, atlas, source, backend):
