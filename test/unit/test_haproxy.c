@@ -16,6 +16,7 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -904,6 +905,65 @@ static void test_command_verified(void **state) {
     stop_well(f);
 }
 
+/* The unit's own command, which something that plays systemctl gets to see. */
+static void test_systemd(void **state) {
+    struct fixture *f = *state;
+    struct haproxy_settings settings;
+    struct error error;
+    pid_t pid = 0;
+    reload_well(f);
+    assert_true(haproxy_running(f->haproxy, &pid));
+    char *path = mem_strdup(getenv("PATH"));
+    char *mine = mem_printf("%s:%s", f->dir, path);
+    char *program = mem_printf("%s/systemctl", f->dir);
+    char *script =
+        mem_printf("#!/bin/sh\ntest \"$*\" = 'reload my.service' && kill -USR2 "
+                   "%ld\n",
+                   (long)pid);
+    assert_true(file_replace(program, script, strlen(script), 0755, &error));
+    f->settings.unit = (char *)"my.service";
+    struct haproxy *other = outsider(f, &settings, CONTROL_SYSTEMD);
+    assert_int_equal(setenv("PATH", mine, 1), 0);
+    write_config(f, f->port, "two");
+    struct answer answer = reload_by(f, other);
+    assert_int_equal(setenv("PATH", path, 1), 0);
+    assert_true(answer.good);
+    assert_true(serves(f->port, "two"));
+    haproxy_free(other);
+    free(script);
+    free(program);
+    free(mine);
+    free(path);
+    stop_well(f);
+}
+
+/* A client that never ends its request does not keep HAProxy from stopping. */
+static void test_stop_is_bounded(void **state) {
+    struct fixture *f = *state;
+    struct buffer log = BUFFER_INIT;
+    struct error error;
+    char *path = mem_printf("%s/log", f->dir);
+    f->settings.stop_timeout = 100;
+    reload_well(f);
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)f->port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(client, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(send(client, "GET / HT", 8, MSG_NOSIGNAL), 8);
+    assert_true(serves(f->port, "one"));
+    f->log.fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    stop_well(f);
+    (void)close(f->log.fd);
+    f->log.fd = -1;
+    assert_true(file_read(path, 65536, &log, &error));
+    assert_non_null(strstr(buffer_str(&log), "HAProxy does not stop, gets a signal"));
+    assert_non_null(strstr(buffer_str(&log), "signal=15"));
+    (void)close(client);
+    buffer_free(&log);
+    free(path);
+}
+
 /* A controller freed in the middle of something leaves nothing behind and calls nobody.
  */
 static void test_freed_midway(void **state) {
@@ -955,6 +1015,8 @@ int main(int argc, char **argv) {
         WITH_FIXTURE(test_command_missing),
         WITH_FIXTURE(test_command_times_out),
         WITH_FIXTURE(test_command_verified),
+        WITH_FIXTURE(test_systemd),
+        WITH_FIXTURE(test_stop_is_bounded),
         WITH_FIXTURE(test_freed_midway),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
