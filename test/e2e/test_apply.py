@@ -1,4 +1,6 @@
 """A change is put in place without harm, or not at all."""
+import http.client
+import http.server
 import os
 import random
 import re
@@ -274,16 +276,40 @@ def test_no_request_fails_in_20_reloads(hatlas, atlas, source, fast_backend):
     hatlas.configure(sources=source()).run()
     hatlas.wait_answer("teams", "fast")
     before = hatlas.reloads()
-    load = wrk(hatlas.port, 15)
+    load = wrk(hatlas.port, 300)
     for number in range(20):
         atlas.put_service(f"service-{number}")
         parts.wait_for(lambda: hatlas.reloads() > before + number, "a reload")
     assert load.poll() is None, "all reloads happened under load"
+    load.send_signal(signal.SIGINT)  # it reports what it has
     text, _ = load.communicate()
     requests, socket_errors, other_answers = wrk_faults(text)
     assert requests > 1000
     assert (socket_errors, other_answers) == (0, 0), text
     assert hatlas.reloads() - before >= 20
+
+
+def test_kept_connections_outlive_a_reload(hatlas, atlas, source, backend):
+    """A client that has been idle since before the reload is answered all the same."""
+    atlas.put_host("teams", backend("one").port)
+    hatlas.configure(sources=source()).run()
+    hatlas.wait_answer("teams", "one")
+    kept = [http.client.HTTPConnection("127.0.0.1", hatlas.port, timeout=20)
+            for _ in range(10)]
+
+    def ask(connection):
+        connection.request("GET", "/", headers={"X-Service": "teams"})
+        return connection.getresponse().read()
+    assert {ask(connection) for connection in kept} == {b"one"}
+    ports = [connection.sock.getsockname() for connection in kept]
+    before = hatlas.reloads()
+    atlas.put_service("later")
+    hatlas.wait_answer("later", 503)
+    assert hatlas.reloads() > before
+    assert [connection.sock.getsockname() for connection in kept] == ports
+    assert {ask(connection) for connection in kept} == {b"one"}
+    for connection in kept:
+        connection.close()
 
 
 # --- control modes
@@ -329,7 +355,6 @@ def test_supervise_stops_on_ctrl_c(hatlas, atlas, source, backend):
 
 def test_supervise_lets_open_requests_end(hatlas, atlas, source):
     """SIGTERM while a host is still thinking: the client gets its answer."""
-    import http.server
     started, go_on = threading.Event(), threading.Event()
 
     class Slow(http.server.BaseHTTPRequestHandler):
@@ -441,6 +466,26 @@ def test_master_socket_mode_notices_a_failed_reload(hatlas, haproxy, atlas, sour
     atlas.remove_service("database")
     atlas.put_host("buckets", backend("two").port)
     hatlas.wait_answer("buckets", "two")
+
+
+def test_supervise_rolls_a_failed_reload_back(hatlas, atlas, source, backend):
+    """The same in supervise mode, where HAProxy's own words are at hand."""
+    atlas.put_host("teams", backend("one").port)
+    taken = backend("somebody else's")
+    hatlas.configure(sources=source()).run()
+    hatlas.wait_log("msg=applied")
+    text, masters = hatlas.config.read_text(), hatlas.masters()
+    atlas.put_service("database", mode="tcp", port=taken.port)
+    line = hatlas.wait_log("the old files are in place again")
+    assert "level=error" in line and f"127.0.0.1:{taken.port}" in line, line
+    assert hatlas.config.read_text() == text
+    assert str(taken.port) in hatlas.config.with_name("haproxy.cfg.rejected").read_text()
+    assert hatlas.get("teams").body == "one"
+    assert hatlas.masters() == masters
+    atlas.remove_service("database")
+    atlas.put_host("buckets", backend("two").port)
+    hatlas.wait_answer("buckets", "two")
+    parts.wait_for(lambda: leftovers(hatlas) == [], "the end of the apply")
 
 
 def test_command_mode(hatlas, haproxy, atlas, source, backend, tmp_path):

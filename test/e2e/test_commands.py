@@ -42,6 +42,36 @@ def templates(tmp_path):
     return write
 
 
+COMMANDS = [(["render"], 0, "backend teams"), (["diff"], 1, "+backend teams"),
+            (["check"], 0, "1 services"),
+            (["run", "--dry-run", "--once"], 0, "+backend teams")]
+
+
+@pytest.mark.parametrize("arguments, code, output", COMMANDS, ids=lambda v: str(v)[:20])
+@pytest.mark.parametrize("kind", ["file", "zookeeper"])
+def test_source_without_settings(hatlas, atlas, zookeeper, cluster, arguments, code, output,
+                                 kind):
+    """All four commands work with --source and no settings; --config names the file."""
+    atlas.put_host("teams", 8001)
+    path = cluster("services: {teams: {hosts: [{host: 127.0.0.1, port: 8001}]}}\n")
+    source = {"file": f"file:{path}",
+              "zookeeper": f"zookeeper:{zookeeper.address}{atlas.root}"}[kind]
+    outputs = json.dumps([{"template": "haproxy.cfg", "path": str(hatlas.config)}])
+    hatlas.file.write_text(f"outputs: {outputs}\n")
+    done = hatlas.command(*arguments, "--source", source, "--realm", "testing")
+    assert (done.returncode, output in done.stdout) == (code, True), done.stdout + done.stderr
+    assert list(hatlas.out.iterdir()) == []
+
+
+def test_defaults_work_with_no_settings_at_all(hatlas, cluster):
+    path = cluster(CLUSTER)
+    for arguments, codes in ((["render"], (0,)), (["check"], (0,)), (["diff"], (0, 1)),
+                             (["run", "--dry-run", "--once"], (0,))):
+        done = hatlas.command(*arguments, "--source", f"file:{path}", config=False,
+                              HATLAS_CONFIG="")
+        assert done.returncode in codes, done.stderr
+
+
 # --- render
 
 
