@@ -387,12 +387,13 @@ void zk_tree_free(struct zk_tree *tree) {
         problems_free(&service->problems);
         free(service);
     }
-    struct zk_node *node;
-    struct zk_node *next;
-    HASH_ITER(hh, tree->nodes, node, next) {
-        HASH_DELETE(hh, tree->nodes, node);
+    struct zk_node *node = tree->nodes;
+    HASH_CLEAR(hh, tree->nodes);
+    while (node) {
+        struct zk_node *next = node->hh.next;
         zk_node_clear(node);
         free(node);
+        node = next;
     }
     catalog_unref(tree->catalog);
     problems_free(&tree->problems);
