@@ -26,8 +26,9 @@ static const struct schema node_rows[] = {
     {"name", SCHEMA_TEXT, .min = 1, .max = 253,
      .text = "what this machine is called; default: its host name"},
     {"zone", SCHEMA_TEXT, .min = 1, .max = 64,
-     .text = "failure domain it stands in; hosts of the same zone come first"},
-    {NULL},
+     .text = "failure domain it stands in, for templates; the shipped ones do not look "
+             "at it yet"},
+    {0},
 };
 
 static const struct schema auth_rows[] = {
@@ -35,7 +36,7 @@ static const struct schema auth_rows[] = {
      .text = "ZooKeeper's authentication scheme"},
     {"file", SCHEMA_PATH, .required = true,
      .text = "file with the secret (digest: user:password)"},
-    {NULL},
+    {0},
 };
 
 static const struct schema tls_rows[] = {
@@ -43,7 +44,7 @@ static const struct schema tls_rows[] = {
      .text = "file with the authorities to trust; no effect yet"},
     {"cert", SCHEMA_PATH, .text = "file with this node's certificate; no effect yet"},
     {"key", SCHEMA_PATH, .text = "file with its private key; no effect yet"},
-    {NULL},
+    {0},
 };
 
 static const struct schema source_rows[] = {
@@ -60,7 +61,7 @@ static const struct schema source_rows[] = {
      .text = "encrypt the connection; no effect yet"},
     {"session_timeout", SCHEMA_DURATION, "\"10s\"", .min = SECOND, .max = TEN_MINUTES,
      .text = "ZooKeeper's session time-out"},
-    {NULL},
+    {0},
 };
 
 static const struct schema services_rows[] = {
@@ -71,7 +72,7 @@ static const struct schema services_rows[] = {
      .text = "fields of a service, for all that do not say them"},
     {"overrides", SCHEMA_MAP_OF_OBJECTS, "{}",
      .text = "by service: fields that win over the registry's, haproxy, default_hosts"},
-    {NULL},
+    {0},
 };
 
 static const struct schema routing_rows[] = {
@@ -81,7 +82,7 @@ static const struct schema routing_rows[] = {
      .text = "where clients reach the services"},
     {"mode", SCHEMA_CHOICE, "\"auto\"", .choices = routing_modes,
      .text = "acl: one ACL a service; map: one map; auto: acl up to 32 services"},
-    {NULL},
+    {0},
 };
 
 static const struct schema output_rows[] = {
@@ -94,7 +95,7 @@ static const struct schema output_rows[] = {
     {"on_change", SCHEMA_LIST_OF_TEXT, .min = 1, .max = 256,
      .text = "command to run after it changed, word by word"},
     {"mode", SCHEMA_TEXT, "\"0644\"", .text = "permissions of a new file, octal"},
-    {NULL},
+    {0},
 };
 
 static const struct schema haproxy_rows[] = {
@@ -117,7 +118,7 @@ static const struct schema haproxy_rows[] = {
      .text = "until an old worker is ended after a reload"},
     {"stats", SCHEMA_ADDRESS, "\"127.0.0.1:8404\"",
      .text = "where HAProxy shows its statistics and metrics"},
-    {NULL},
+    {0},
 };
 
 static const struct schema apply_rows[] = {
@@ -131,7 +132,7 @@ static const struct schema apply_rows[] = {
      .text = "spread of that time over the nodes; no effect yet"},
     {"runtime", SCHEMA_BOOL, "true",
      .text = "false: reload for every change; no effect yet"},
-    {NULL},
+    {0},
 };
 
 static const struct schema guard_rows[] = {
@@ -141,13 +142,13 @@ static const struct schema guard_rows[] = {
      .text = "share of hosts that may go at once; no effect yet"},
     {"grace", SCHEMA_DURATION, "\"30s\"", .max = DAY,
      .text = "how long a loss is held back; no effect yet"},
-    {NULL},
+    {0},
 };
 
 static const struct schema status_rows[] = {
     {"listen", SCHEMA_ADDRESS,
      .text = "where the status page and metrics are; not set: nowhere; no effect yet"},
-    {NULL},
+    {0},
 };
 
 static const struct schema log_rows[] = {
@@ -155,7 +156,7 @@ static const struct schema log_rows[] = {
      .text = "least weight of a line that is written"},
     {"format", SCHEMA_CHOICE, "\"logfmt\"", .choices = log_formats,
      .text = "how a line is written"},
-    {NULL},
+    {0},
 };
 
 const struct schema settings_schema[] = {
@@ -186,5 +187,5 @@ const struct schema settings_schema[] = {
      .text = "hatlas's own status; no effect yet"},
     {"log", SCHEMA_OBJECT, "{}", .rows = log_rows, .text = "the log, on standard error"},
     {"vars", SCHEMA_OBJECT, "{}", .text = "free values for templates"},
-    {NULL},
+    {0},
 };

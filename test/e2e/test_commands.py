@@ -332,6 +332,13 @@ def test_check_asks_haproxy(ready, templates):
     assert str(ready.config) in done.stderr
 
 
+def test_check_finds_the_examples_good(hatlas):
+    examples = parts.SOURCE / "examples"
+    done = hatlas.command("check", "--config", str(examples / "hatlas.yaml"), "--source",
+                          f"file:{examples}/cluster.yaml", config=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 # --- run --once, run --dry-run
 
 
