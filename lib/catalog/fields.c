@@ -18,7 +18,7 @@ const struct schema host_schema[] = {
     {"maxconn", SCHEMA_INT, "0", .min = 0, .max = 1000000,
      .text = "connections at once; 0: no limit"},
     {"labels", SCHEMA_MAP_OF_TEXT, .text = "free names and values"},
-    {NULL},
+    {0},
 };
 
 static const char *const modes[] = {"http", "tcp", NULL};
@@ -35,7 +35,7 @@ static const struct schema check_schema[] = {
     {"rise", SCHEMA_INT, "2", .min = 1, .max = 100, .text = "good checks until it is up"},
     {"fall", SCHEMA_INT, "3", .min = 1, .max = 100,
      .text = "failed checks until it is down"},
-    {NULL},
+    {0},
 };
 
 enum { DAY = 86400000 };
@@ -48,7 +48,7 @@ static const struct schema timeouts_schema[] = {
      .text = "for a client of a tcp service to go on"},
     {"tunnel", SCHEMA_DURATION, .min = 1, .max = DAY,
      .text = "for websockets and other tunnels without traffic"},
-    {NULL},
+    {0},
 };
 
 const struct schema service_schema[] = {
@@ -64,7 +64,7 @@ const struct schema service_schema[] = {
     {"retries", SCHEMA_INT, .min = 0, .max = 10, .text = "tries after the first"},
     {"labels", SCHEMA_MAP_OF_TEXT, .text = "free names and values"},
     {"aliases", SCHEMA_LIST_OF_NAMES, .max = 64, .text = "more names it is reached by"},
-    {NULL},
+    {0},
 };
 
 static bool flag(const json_t *fields, const char *name) {

@@ -19,13 +19,13 @@ static const char *const colours[] = {"red", "green", NULL};
 static const struct schema inner_rows[] = {
     {"path", SCHEMA_URI_PATH, .text = ""},
     {"rise", SCHEMA_INT, "2", .min = 1, .max = 100},
-    {NULL},
+    {0},
 };
 
 static const struct schema item_rows[] = {
     {"id", SCHEMA_NAME, .required = true},
     {"mode", SCHEMA_TEXT, "\"0644\"", .text = ""},
-    {NULL},
+    {0},
 };
 
 /* A row for each type. */
@@ -49,7 +49,7 @@ static const struct schema table[] = {
     {"labels", SCHEMA_MAP_OF_TEXT, .text = ""},
     {"things", SCHEMA_MAP_OF_OBJECTS, .rows = item_rows},
     {"any", SCHEMA_ANY, .text = ""},
-    {NULL},
+    {0},
 };
 
 static json_t *from_json(const char *text) {
