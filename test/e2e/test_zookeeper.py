@@ -1,7 +1,9 @@
 """ZooKeeper goes away, comes back, forgets the session, holds nonsense: hatlas serves on."""
 import concurrent.futures
+import glob
 import re
 import signal
+import subprocess
 
 import pytest
 from kazoo.security import OPEN_ACL_UNSAFE, make_digest_acl
@@ -16,10 +18,11 @@ def test_killed_and_back(hatlas, own_zookeeper, backend):
     hatlas.configure(sources=[{"zookeeper": own_zookeeper.address, "root": "/atlas",
                                "session_timeout": "4s"}]).run()
     hatlas.wait_answer("teams", "one")
+    client.stop()
     own_zookeeper.kill()
     hatlas.wait_log("level=warning")
     assert hatlas.get("teams").body == "one"
-    own_zookeeper.start()
+    client = own_zookeeper.start().client()
     atlas = parts.Atlas(client, "/atlas")
     atlas.put_host("teams", two.port)
     hatlas.wait_who("teams", {"one", "two"})
@@ -343,8 +346,10 @@ def test_more_watches_than_one_packet_takes(hatlas, own_zookeeper):
     wait_state(12000, 1)
     sessions = hatlas.count("connected to ZooKeeper")
     assert sessions > 1
+    client.stop()
     own_zookeeper.kill()
-    own_zookeeper.start()
+    client = own_zookeeper.start().client()
+    atlas = parts.Atlas(client, "/atlas")
     atlas.put_host("teams", 12001, host_id="later")
     client.set(f"{hosts}/{names[-1]}", b"{")
     client.delete(f"{hosts}/{names[0]}")
@@ -465,6 +470,92 @@ def test_secret_that_is_not_there_yet(hatlas, closed, with_auth, tmp_path):
     hatlas.wait_log(str(tmp_path / "auth"))
     (tmp_path / "auth").write_text("hatlas:secret\n")
     hatlas.wait_answer("teams", "one")
+
+
+# --- behind TLS
+
+
+class TlsZooKeeper(parts.ZooKeeper):
+    """A server that speaks TLS on a second port, with a certificate of its own."""
+    JAVA = [*parts.ZooKeeper.JAVA]
+    JAVA[JAVA.index("-cp") + 1] += "".join(
+        f":{path}" for path in glob.glob("/usr/share/java/netty-*.jar"))
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.secure_port = parts.free_port()
+        self.certificate = self.folder / "ca.pem"
+        key, both = self.folder / "key.pem", self.folder / "server.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days",
+                        "2", "-subj", "/CN=zk1", "-addext", "subjectAltName=DNS:zk1",
+                        "-keyout", key, "-out", self.certificate], check=True,
+                       capture_output=True)
+        both.write_text(key.read_text() + self.certificate.read_text())
+        with open(self.folder / "zoo.cfg", "a", encoding="ascii") as config:
+            config.write(
+                "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n"
+                f"secureClientPort={self.secure_port}\n"
+                "secureClientPortAddress=127.0.0.1\n"
+                "ssl.clientAuth=none\n"
+                f"ssl.keyStore.location={both}\nssl.keyStore.type=PEM\n"
+                f"ssl.trustStore.location={self.certificate}\nssl.trustStore.type=PEM\n")
+
+
+@pytest.fixture
+def tls_zookeeper(tmp_path):
+    server = TlsZooKeeper(tmp_path / "zookeeper").start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def tunnel(tmp_path):
+    """Starts the tunnel of lib/source/README.md to a server; gives its port."""
+    started = []
+
+    def make(server, certificate):
+        readme = (parts.SOURCE / "lib/source/README.md").read_text()
+        text = re.search(r"```haproxy\n(.*?)```", readme, re.S).group(1)
+        port = parts.free_port()
+        text = text.replace("127.0.0.1:2181", f"127.0.0.1:{port}")
+        text = re.sub(r"zk[12]:2281", f"127.0.0.1:{server.secure_port}", text)
+        text = text.replace("/etc/hatlas/ca.pem", str(certificate))
+        config = tmp_path / f"tunnel-{len(started)}.cfg"
+        config.write_text(text.replace("verifyhost zk2", "verifyhost zk1"))
+        started.append(subprocess.Popen(["haproxy", "-db", "-f", str(config)],
+                                        stderr=subprocess.DEVNULL))
+        return port
+    yield make
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_tls_through_the_tunnel_of_the_readme(hatlas, tls_zookeeper, tunnel, backend):
+    client = tls_zookeeper.client()
+    parts.Atlas(client, "/atlas").put_host("teams", backend("one").port)
+    port = tunnel(tls_zookeeper, tls_zookeeper.certificate)
+    hatlas.configure(sources=[{"zookeeper": f"127.0.0.1:{port}", "root": "/atlas"}]).run()
+    hatlas.wait_answer("teams", "one")
+    parts.Atlas(client, "/atlas").put_host("buckets", backend("two").port)
+    hatlas.wait_answer("buckets", "two")
+    client.stop()
+
+
+def test_tls_with_a_certificate_of_somebody_else(hatlas, tls_zookeeper, tunnel, tmp_path):
+    other = TlsZooKeeper(tmp_path / "other")
+    port = tunnel(tls_zookeeper, other.certificate)
+    hatlas.configure(sources=[{"zookeeper": f"127.0.0.1:{port}", "root": "/atlas"}]).run()
+    hatlas.wait_log("can't use ZooKeeper")
+    assert hatlas.count("connected to ZooKeeper") == 0
+
+
+def test_tls_key_is_an_error_that_names_the_tunnel(hatlas, zookeeper):
+    hatlas.configure(sources=[{"zookeeper": zookeeper.address, "root": "/atlas",
+                               "tls": {"ca": "/etc/hatlas/ca.pem"}}])
+    done = hatlas.command("render")
+    assert done.returncode == 2
+    assert "no TLS" in done.stderr and "lib/source/README.md" in done.stderr
 
 
 def test_state_on_signal(hatlas, atlas, source, backend):
