@@ -209,6 +209,7 @@ static json_t *load(struct parser *parser, yaml_parser_t *yaml) {
         }
     }
     yaml_document_delete(&document);
+    parser->document = NULL;
     return value;
 }
 

@@ -94,11 +94,12 @@ static void check_names(struct catalog *catalog, struct problems *problems) {
     catalog->service_count = kept;
     for (size_t i = 0; i < kept; i++)
         catalog->services[i] = claim_aliases(&claims, catalog->services[i], problems);
-    struct claim *claim;
-    struct claim *next;
-    HASH_ITER(hh, claims, claim, next) {
-        HASH_DEL(claims, claim);
+    struct claim *claim = claims;
+    HASH_CLEAR(hh, claims);
+    while (claim) {
+        struct claim *next = claim->hh.next;
         free(claim);
+        claim = next;
     }
 }
 

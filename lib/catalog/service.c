@@ -66,7 +66,7 @@ struct service *service_new(const char *name, json_t *fields, json_t *vars,
     service->fields = fields ? json_incref(fields) : json_object();
     service->vars = json_incref(vars);
     service->hosts = (const struct host **)(service + 1);
-    service->name = strcpy((char *)(service->hosts + count), name);
+    service->name = memcpy((void *)(service->hosts + count), name, strlen(name) + 1);
     if (count)
         memcpy(service->hosts, hosts, count * sizeof *hosts);
     size_t kept = drop_same(service->hosts, count, compare_address, by_address, "address",

@@ -187,7 +187,7 @@ struct catalog *catalog_read(const char *text, size_t len, const char *name,
     struct reader reader = {name, NULL, previous, problems};
     struct catalog *catalog = NULL;
     json_t *tree = parse(text, len, &reader);
-    if (tree && json_is_object(tree)) {
+    if (json_is_object(tree)) {
         json_t *services = find_services(&reader, tree);
         if (services)
             catalog = read_services(&reader, services);
