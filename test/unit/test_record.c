@@ -32,7 +32,7 @@ static void test_good_host(void **state) {
 }
 
 #define BAD(text)                                                                        \
-    { text, sizeof text - 1 }
+    { (text), sizeof(text) - 1 }
 
 static void test_bad_hosts(void **state) {
     (void)state;
