@@ -1,4 +1,5 @@
 /* hatlas check: everything that is wrong, at once, touching nothing. */
+#include "agent/outputs.h"
 #include "oneshot.h"
 
 #include <stdio.h>
@@ -27,14 +28,12 @@ static void check_templates(struct oneshot *oneshot) {
 }
 
 static void check_config(struct oneshot *oneshot) {
-    struct outputs outputs = {0};
     struct error error;
-    if (!outputs_render(&outputs, oneshot->settings, oneshot->renderer, oneshot->catalog,
-                        &error))
-        return;
-    if (!outputs_check(&outputs, oneshot->settings->haproxy.binary, &error))
+    const struct outputs *outputs =
+        outputs_render(oneshot->settings, oneshot->renderer, oneshot->catalog, &error);
+    if (outputs && !outputs_check(outputs, oneshot->settings->haproxy.binary, &error))
         problems_add_error(&oneshot->problems, &error);
-    outputs_free(&outputs);
+    outputs_unref(outputs);
 }
 
 static int run(const void *command_flags) {

@@ -19,8 +19,8 @@ void cli_print_problems(const struct problems *problems) {
                       problems->items[i].where[0] ? ": " : "", problems->items[i].text);
 }
 
-struct settings *cli_settings(const struct common_flags *flags, struct log *log) {
-    struct problems problems = {0};
+static struct settings *load(const struct common_flags *flags,
+                             struct problems *problems) {
     struct settings_flags wanted = {
         .config = flags->config,
         .sources = flags->sources[0] ? flags->sources : NULL,
@@ -28,21 +28,42 @@ struct settings *cli_settings(const struct common_flags *flags, struct log *log)
         .log_level = flags->log_level,
         .log_format = flags->log_format,
     };
-    struct settings *settings = settings_load(&wanted, &problems);
+    struct settings *settings = settings_load(&wanted, problems);
     if (settings)
-        inputs_check_settings(settings, &problems);
-    if (problems.count) {
-        cli_print_problems(&problems);
-        settings_free(settings);
-        settings = NULL;
-    }
+        inputs_check_settings(settings, problems);
+    if (!problems->count)
+        return settings;
+    settings_free(settings);
+    return NULL;
+}
+
+static void set_log(struct log *log, const struct settings *settings) {
+    *log = (struct log){
+        .fd = STDERR_FILENO,
+        .level = settings->log.level,
+        .format = settings->log.format,
+        .journal = getenv("JOURNAL_STREAM") != NULL && !isatty(STDERR_FILENO),
+    };
+}
+
+struct settings *cli_settings(const struct common_flags *flags, struct log *log) {
+    struct problems problems = {0};
+    struct settings *settings = load(flags, &problems);
+    cli_print_problems(&problems);
     problems_free(&problems);
     if (settings)
-        *log = (struct log){
-            .fd = STDERR_FILENO,
-            .level = settings->log.level,
-            .format = settings->log.format,
-            .journal = getenv("JOURNAL_STREAM") != NULL && !isatty(STDERR_FILENO),
-        };
+        set_log(log, settings);
+    return settings;
+}
+
+struct settings *cli_settings_again(const struct common_flags *flags, struct log *log) {
+    struct problems problems = {0};
+    struct settings *settings = load(flags, &problems);
+    for (size_t i = 0; i < problems.count; i++)
+        log_error(log, "wrong in the settings", LOG_STR("where", problems.items[i].where),
+                  LOG_STR("error", problems.items[i].text));
+    problems_free(&problems);
+    if (settings)
+        set_log(log, settings);
     return settings;
 }

@@ -44,6 +44,10 @@ extern const struct command command_run, command_render, command_diff, command_c
  * wrong with them and returns NULL. */
 struct settings *cli_settings(const struct common_flags *flags, struct log *log);
 
+/* The same for a process that runs already: what is wrong goes to the log, which is only
+ * changed if nothing is. */
+struct settings *cli_settings_again(const struct common_flags *flags, struct log *log);
+
 void cli_print_error(const struct error *error);
 void cli_print_problems(const struct problems *problems);
 

@@ -136,3 +136,31 @@ int differ_show(const struct outputs *old, const struct outputs *new,
     free(dir);
     return code;
 }
+
+struct plan *differ_plan(const struct settings *settings, const struct outputs *old,
+                         const struct outputs *new) {
+    bool runtime = settings->apply.runtime;
+    struct plan_abilities abilities = {.dynamic_servers = runtime,
+                                       .map_versions = runtime};
+    return outputs_config(new) ? outputs_plan(old, new, &abilities) : NULL;
+}
+
+void differ_print_plan(const struct plan *plan) {
+    struct buffer text = BUFFER_INIT;
+    plan_describe(plan, &text);
+    (void)fputs(buffer_str(&text), stdout);
+    buffer_free(&text);
+}
+
+void differ_print_json(const struct plan *plan, const struct outputs *old,
+                       const struct outputs *new) {
+    json_t *files = json_array();
+    for (size_t i = 0; i < new->count; i++)
+        if (!output_same(old, new, i))
+            json_array_append_new(files, json_string(new->items[i].settings->path));
+    json_t *object = plan ? plan_json(plan) : json_object();
+    json_object_set_new(object, "files", files);
+    (void)json_dumpf(object, stdout, JSON_INDENT(2));
+    (void)fputc('\n', stdout);
+    json_decref(object);
+}

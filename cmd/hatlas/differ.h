@@ -10,4 +10,14 @@
 int differ_show(const struct outputs *old, const struct outputs *new,
                 struct error *error);
 
+/* Makes the plan for a HAProxy that runs `old` and can do all that hatlas knows to use
+ * (HAProxy 2.6); NULL if no output is HAProxy's. The caller owns it. */
+struct plan *differ_plan(const struct settings *settings, const struct outputs *old,
+                         const struct outputs *new);
+
+/* Prints the plan for people, or as JSON. */
+void differ_print_plan(const struct plan *plan);
+void differ_print_json(const struct plan *plan, const struct outputs *old,
+                       const struct outputs *new);
+
 #endif

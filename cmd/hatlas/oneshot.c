@@ -1,6 +1,6 @@
 /* The first steps of the pipeline, walked once. */
 #include "oneshot.h"
-#include "agent/inputs.h"
+#include "agent/setup.h"
 #include "base/text.h"
 
 #include <stdio.h>
@@ -47,7 +47,7 @@ bool oneshot_open(struct oneshot *oneshot, const struct common_flags *flags,
         cli_print_error(&error);
         return false;
     }
-    oneshot->renderer = agent_renderer(oneshot->settings, seed, &oneshot->globals);
+    oneshot->renderer = setup_renderer(oneshot->settings, seed, &oneshot->globals);
     return true;
 }
 

@@ -2,7 +2,7 @@
 #ifndef HATLAS_ONESHOT_H
 #define HATLAS_ONESHOT_H
 
-#include "agent/agent.h"
+#include "catalog/catalog.h"
 #include "cli.h"
 #include "render/render.h"
 

@@ -1,4 +1,5 @@
 /* hatlas render: source → catalog → render, once. */
+#include "agent/outputs.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "oneshot.h"
@@ -64,30 +65,29 @@ static bool write_to_dir(const struct outputs *outputs, const char *dir,
 
 static bool write_in_place(const struct outputs *outputs, const struct settings *settings,
                            struct error *error) {
-    struct outputs old = {0};
-    bool done =
-        outputs_load(&old, settings, error) && outputs_write(outputs, &old, error);
-    outputs_free(&old);
+    const struct outputs *old = outputs_load(settings, error);
+    bool done = old && outputs_write(outputs, old, error);
+    outputs_unref(old);
     return done;
 }
 
 static bool deliver(struct oneshot *oneshot, const struct render_flags *flags) {
-    struct outputs outputs = {0};
     struct error error = {0};
     const struct settings *settings = oneshot->settings;
-    bool done =
-        outputs_render(&outputs, settings, oneshot->renderer, oneshot->catalog, &error);
+    const struct outputs *outputs =
+        outputs_render(settings, oneshot->renderer, oneshot->catalog, &error);
+    bool done = outputs;
     if (done && flags->check)
-        done = outputs_check(&outputs, settings->haproxy.binary, &error);
+        done = outputs_check(outputs, settings->haproxy.binary, &error);
     if (done && flags->output_dir)
-        done = write_to_dir(&outputs, flags->output_dir, &error);
+        done = write_to_dir(outputs, flags->output_dir, &error);
     if (done && flags->write)
-        done = write_in_place(&outputs, settings, &error);
+        done = write_in_place(outputs, settings, &error);
     if (!done)
         cli_print_error(&error);
     else if (!flags->output_dir && !flags->write && !flags->template)
-        done = print(&outputs.items[0].text);
-    outputs_free(&outputs);
+        done = print(&outputs->items[0].text);
+    outputs_unref(outputs);
     return done;
 }
 

@@ -19,27 +19,47 @@ static const struct flag flags_table[] = {
     {0},
 };
 
+struct sidecar {
+    const struct common_flags *flags;
+    struct log log;
+    const struct settings *settings;
+};
+
+static struct settings *reread(void *arg) {
+    struct sidecar *sidecar = arg;
+    return cli_settings_again(sidecar->flags, &sidecar->log);
+}
+
 static void show(void *arg, const struct outputs *old, const struct outputs *new) {
+    const struct sidecar *sidecar = arg;
     struct error error;
-    (void)arg;
-    if (differ_show(old, new, &error) == EXIT_TROUBLE)
+    struct plan *plan = differ_plan(sidecar->settings, old, new);
+    int code = differ_show(old, new, &error);
+    if (code == EXIT_TROUBLE)
         cli_print_error(&error);
+    else if (code == EXIT_DIFFERENT && plan)
+        differ_print_plan(plan);
+    (void)fflush(stdout);
+    plan_free(plan);
 }
 
 static int run(const void *command_flags) {
     const struct run_flags *flags = command_flags;
-    struct log log;
+    struct sidecar sidecar = {.flags = &flags->common};
     struct error error = {0};
-    struct settings *settings = cli_settings(&flags->common, &log);
+    struct settings *settings = cli_settings(&flags->common, &sidecar.log);
     if (!settings)
         return EXIT_TROUBLE;
+    sidecar.settings = settings;
     /* A peer that goes away is an error of a write, not the end of this process. */
     (void)signal(SIGPIPE, SIG_IGN);
     struct agent_options options = {
         .once = flags->once,
         .show = flags->dry_run ? show : NULL,
+        .reread = reread,
+        .arg = &sidecar,
     };
-    bool done = agent_run(settings, &log, &options, &error);
+    bool done = agent_run(settings, &sidecar.log, &options, &error);
     if (!done)
         cli_print_error(&error);
     settings_free(settings);
@@ -50,9 +70,9 @@ const struct command command_run = {
     .name = "run",
     .summary = "keep HAProxy in step with the registry, for ever",
     .text = "Watches the registry, renders the outputs and applies them: writes files, "
-            "reloads "
-            "HAProxy.\nSignals: SIGTERM and SIGINT stop, SIGHUP renders again with the "
-            "templates as they are\nnow, SIGUSR1 logs the state.",
+            "tells\nHAProxy: by its Runtime API where that is enough, else by a graceful "
+            "reload.\nSignals: SIGTERM and SIGINT stop (twice: at once), SIGHUP reads "
+            "settings and templates\nagain, SIGUSR1 logs the state.",
     .examples =
         "  hatlas run\n"
         "  hatlas run --source zookeeper:zk1:2181,zk2:2181/atlas --realm production\n"

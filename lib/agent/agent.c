@@ -1,72 +1,51 @@
-/* The loop of `hatlas run`.
- *
- *   WAITING ──due──► rendered ──the same──► WAITING
- *      ▲                 │ differs
- *      └──────done── APPLYING
- *
- * A change while APPLYING is remembered and taken up when that is done. */
+/* The loop of `hatlas run`: waits until what changed is due, renders it and hands it to
+ * apply; signals, and the swap of one setup for the next. */
 #include "agent/agent.h"
 #include "agent/apply.h"
-#include "agent/inputs.h"
+#include "agent/notify.h"
 #include "agent/reporter.h"
+#include "agent/setup.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/mem.h"
 
 #include <event2/event.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { SIGNALS = 4 };
-enum { RETRY_MIN = 1000000, RETRY_MAX = 60000000 };
 
 struct agent {
-    const struct settings *settings;
+    const struct settings *settings; /* of the start: outputs and HAProxy never change */
     const struct log *log;
     const struct agent_options *options;
     struct event_base *base;
-    struct inputs *inputs;
-    struct renderer *renderer;
-    json_t *globals;
-    struct haproxy *haproxy;
+    struct setup now;
+    struct setup next; /* read on SIGHUP, waits for its first catalog; else zeroed */
     struct apply *apply;
     struct reporter *reporter;
+    struct notifier *notifier;
     struct event *timer;
     struct event *signals[SIGNALS];
-    int *locks;
-    size_t lock_count;
 
-    enum { WAITING, APPLYING, STOPPING } state;
     bool changed;         /* something changed that is not rendered yet */
+    bool insist;          /* try again what was refused */
     int64_t first_change; /* when `changed` became true */
     int64_t last_change;
-    int64_t last_reload;    /* end of the last one */
-    int64_t retry_after;    /* back-off after what may get better by itself; 0: none */
-    bool reload_owed;       /* HAProxy may not use what the disk holds */
-    struct outputs place;   /* what the disk holds */
-    struct outputs next;    /* what is being applied */
-    struct outputs refused; /* not to be tried again */
-    const struct catalog *catalog; /* what `next`, then `place` was rendered from */
-    int64_t started;               /* of the apply under way */
+    const struct catalog *catalog; /* what was rendered last */
+    const struct outputs *shown;   /* by the dry run */
     struct error last_error;       /* of rendering, so that it is said once */
+    bool stopping;
     bool failed;
     struct error *error;
 };
 
-static void set_timer(struct agent *agent, int64_t at) {
-    struct timeval after = clock_timeval(at - clock_usec());
-    (void)event_add(agent->timer, &after);
-}
-
 /* The first change after a quiet time is taken at once, a storm as one: when it has been
  * quiet for `coalesce`, or at the latest after `max_wait`. */
 static int64_t due(const struct agent *agent, int64_t previous_change) {
-    int64_t coalesce = agent->settings->apply.coalesce * 1000;
-    int64_t latest = agent->first_change + agent->settings->apply.max_wait * 1000;
+    int64_t coalesce = agent->now.settings->apply.coalesce * 1000;
+    int64_t latest = agent->first_change + agent->now.settings->apply.max_wait * 1000;
     if (agent->first_change - previous_change >= coalesce &&
         agent->last_change == agent->first_change)
         return agent->first_change;
@@ -74,85 +53,22 @@ static int64_t due(const struct agent *agent, int64_t previous_change) {
     return quiet < latest ? quiet : latest;
 }
 
-static void on_inputs(void *arg) {
+static void on_change(void *arg) {
     struct agent *agent = arg;
     int64_t previous = agent->last_change;
     agent->last_change = clock_usec();
     if (!agent->changed)
         agent->first_change = agent->last_change;
     agent->changed = true;
-    if (agent->state == WAITING)
-        set_timer(agent, due(agent, previous));
+    struct timeval after = clock_timeval(due(agent, previous) - agent->last_change);
+    (void)event_add(agent->timer, &after);
 }
 
 static void stop_loop(struct agent *agent, const struct error *error) {
     agent->failed = error != NULL;
-    if (error && agent->error)
+    if (error)
         *agent->error = *error;
     (void)event_base_loopbreak(agent->base);
-}
-
-/* Tries again later what failed for reasons outside the registry. */
-static void retry(struct agent *agent) {
-    agent->retry_after = agent->retry_after ? agent->retry_after * 2 : RETRY_MIN;
-    if (agent->retry_after > RETRY_MAX)
-        agent->retry_after = RETRY_MAX;
-    agent->changed = true;
-    agent->first_change = clock_usec();
-    set_timer(agent, agent->first_change + agent->retry_after);
-}
-
-static void take_place(struct agent *agent) {
-    outputs_free(&agent->place);
-    agent->place = agent->next;
-    agent->next = (struct outputs){0};
-}
-
-static void refuse(struct agent *agent) {
-    outputs_free(&agent->refused);
-    agent->refused = agent->next;
-    agent->next = (struct outputs){0};
-}
-
-static void log_result(struct agent *agent, enum apply_result result,
-                       const struct error *error) {
-    static const char *const kept[] = {
-        [APPLY_REFUSED] = "HAProxy refuses the new config; the old one keeps serving",
-        [APPLY_NOT_WRITTEN] = "can't write the files; the old ones are in place",
-        [APPLY_ROLLED_BACK] = "the reload failed; the old files are in place again",
-        [APPLY_NOT_LOADED] = "HAProxy is out of reach; the new files are in place for it",
-    };
-    int64_t took = clock_usec() - agent->started;
-    if (result == APPLY_DONE)
-        log_notice(agent->log, "applied", LOG_USEC("ms", took));
-    else
-        log_error(agent->log, kept[result], LOG_STR("where", error->where),
-                  LOG_STR("error", error->text), LOG_USEC("ms", took));
-}
-
-static void on_applied(void *arg, enum apply_result result, const struct error *error) {
-    struct agent *agent = arg;
-    log_result(agent, result, error);
-    agent->state = WAITING;
-    agent->last_reload = clock_usec();
-    if (result == APPLY_DONE || result == APPLY_NOT_LOADED)
-        agent->reload_owed = result == APPLY_NOT_LOADED;
-    if (result == APPLY_DONE || result == APPLY_NOT_LOADED)
-        take_place(agent);
-    else if (result == APPLY_NOT_WRITTEN)
-        outputs_free(&agent->next);
-    else
-        refuse(agent);
-    if (agent->options->once) {
-        stop_loop(agent, error);
-        return;
-    }
-    if (result == APPLY_NOT_WRITTEN || result == APPLY_NOT_LOADED)
-        retry(agent);
-    else
-        agent->retry_after = 0;
-    if (agent->changed && !agent->retry_after)
-        set_timer(agent, due(agent, 0));
 }
 
 static void render_failed(struct agent *agent, const struct error *error) {
@@ -166,111 +82,147 @@ static void render_failed(struct agent *agent, const struct error *error) {
         stop_loop(agent, error);
 }
 
-static void show(struct agent *agent) {
-    agent->options->show(agent->options->arg, &agent->place, &agent->next);
-    take_place(agent);
-    if (agent->options->once)
-        stop_loop(agent, NULL);
-}
-
-/* Whether what was rendered has to be applied now. */
-static bool wanted(struct agent *agent) {
-    if (outputs_equal(&agent->next, &agent->refused))
-        return false;
-    if (outputs_equal(&agent->next, &agent->place) && !agent->reload_owed) {
+static void deliver(struct agent *agent, const struct outputs *outputs) {
+    if (agent->options->show) {
+        agent->options->show(agent->options->arg, agent->shown, outputs);
+        outputs_unref(agent->shown);
+        agent->shown = outputs_ref(outputs);
         if (agent->options->once)
             stop_loop(agent, NULL);
-        return false;
-    }
-    return true;
-}
-
-/* Reloads keep their distance: returns when this one may be, 0 for now. */
-static int64_t too_early(const struct agent *agent) {
-    int64_t earliest =
-        agent->last_reload + agent->settings->apply.min_reload_interval * 1000;
-    if (!agent->last_reload || clock_usec() >= earliest || agent->options->show ||
-        !outputs_touch_haproxy(&agent->place, &agent->next))
-        return 0;
-    return earliest;
-}
-
-static void apply_next(struct agent *agent) {
-    int64_t earliest = too_early(agent);
-    if (!wanted(agent)) {
-        outputs_free(&agent->next);
-    } else if (agent->options->show) {
-        show(agent);
-    } else if (earliest) {
-        agent->changed = true;
-        outputs_free(&agent->next);
-        set_timer(agent, earliest);
     } else {
-        agent->state = APPLYING;
-        apply_start(agent->apply, &agent->next, &agent->place, agent->reload_owed,
-                    on_applied, agent);
+        apply_want(agent->apply, outputs, agent->insist);
     }
+    agent->insist = false;
+}
+
+static void take_catalog(struct agent *agent, const struct catalog *catalog) {
+    reporter_changes(agent->reporter, agent->catalog, catalog);
+    catalog_unref(agent->catalog);
+    agent->catalog = catalog_ref(catalog);
+}
+
+static const struct outputs *render(struct agent *agent, const struct setup *setup,
+                                    const struct catalog *catalog, struct error *error) {
+    int64_t started = clock_usec();
+    const struct outputs *outputs =
+        outputs_render(agent->settings, setup->renderer, catalog, error);
+    if (outputs)
+        log_debug(agent->log, "rendered", LOG_USEC("ms", clock_usec() - started));
+    return outputs;
 }
 
 static void render_changes(struct agent *agent) {
     struct problems problems = {0};
     struct error error;
-    const struct catalog *catalog = inputs_catalog(agent->inputs, &problems);
+    const struct catalog *catalog = feed_catalog(agent->now.feed, &problems);
     reporter_problems(agent->reporter, &problems);
     if (!catalog)
         return;
-    reporter_changes(agent->reporter, agent->catalog, catalog);
-    catalog_unref(agent->catalog);
-    agent->catalog = catalog;
-    agent->started = clock_usec();
-    if (!outputs_render(&agent->next, agent->settings, agent->renderer, catalog,
-                        &error)) {
+    take_catalog(agent, catalog);
+    const struct outputs *outputs = render(agent, &agent->now, catalog, &error);
+    if (outputs) {
+        agent->last_error = (struct error){0};
+        deliver(agent, outputs);
+    } else {
         render_failed(agent, &error);
-        return;
     }
-    agent->last_error = (struct error){0};
-    log_debug(agent->log, "rendered", LOG_USEC("ms", clock_usec() - agent->started));
-    apply_next(agent);
+    outputs_unref(outputs);
+    catalog_unref(catalog);
+}
+
+/* Takes up the setup that was read on SIGHUP, if its sources have answered and its
+ * templates render: all of it or nothing. Returns false as long as it has to wait. */
+static bool take_next(struct agent *agent) {
+    struct problems problems = {0};
+    struct error error;
+    const struct catalog *catalog = feed_catalog(agent->next.feed, &problems);
+    problems_free(&problems);
+    if (!catalog)
+        return false;
+    const struct outputs *outputs = render(agent, &agent->next, catalog, &error);
+    if (outputs) {
+        struct setup old = agent->now;
+        agent->now = agent->next;
+        agent->next = (struct setup){0};
+        if (agent->apply)
+            apply_set_settings(agent->apply, agent->now.settings);
+        setup_close(&old);
+        log_notice(agent->log, "settings and templates were read again");
+    } else {
+        log_error(agent->log, "the templates can't be used; the old ones stay",
+                  LOG_STR("template", error.where), LOG_STR("error", error.text));
+        setup_close(&agent->next);
+    }
+    notifier_ready(agent->notifier);
+    outputs_unref(outputs);
+    catalog_unref(catalog);
+    return true;
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg) {
     (void)fd, (void)what;
     struct agent *agent = arg;
-    if (agent->state != WAITING || !agent->changed)
-        return;
     agent->changed = false;
+    if (agent->next.feed)
+        (void)take_next(agent);
     render_changes(agent);
 }
 
-static void on_stopped(void *arg, const struct error *error) {
+static void on_ended(void *arg, const struct apply_report *report) {
+    static const char *const kept[] = {
+        [APPLY_REFUSED] = "HAProxy refuses the new config; the old one keeps serving",
+        [APPLY_NOT_WRITTEN] = "can't write the files; the old ones are in place",
+        [APPLY_ROLLED_BACK] = "the reload failed; the old files are in place again",
+        [APPLY_NOT_LOADED] = "HAProxy is out of reach; the new files are in place for it",
+    };
+    static const char *const ways[] = {
+        [PLAN_NOTHING] = "files", [PLAN_RUNTIME] = "runtime", [PLAN_RELOAD] = "reload"};
+    const struct agent *agent = arg;
+    const struct plan *plan = report->plan;
+    if (report->result != APPLY_DONE)
+        log_error(agent->log, kept[report->result],
+                  LOG_STR("where", report->error->where),
+                  LOG_STR("error", report->error->text), LOG_USEC("ms", report->usec));
+    else if (plan && plan->kind == PLAN_RUNTIME)
+        log_notice(agent->log, "applied", LOG_STR("way", ways[plan->kind]),
+                   LOG_INT("steps", plan->count), LOG_USEC("ms", report->usec));
+    else
+        log_notice(
+            agent->log, "applied", LOG_STR("way", plan ? ways[plan->kind] : "files"),
+            LOG_STR("reason", plan ? plan->reason : NULL), LOG_USEC("ms", report->usec));
+}
+
+static void on_settled(void *arg, const struct error *error) {
     struct agent *agent = arg;
-    if (error)
-        log_error(agent->log, "HAProxy did not stop", LOG_STR("error", error->text));
-    else if (agent->settings->haproxy.control == CONTROL_SUPERVISE)
-        apply_settle(agent->apply);
-    stop_loop(agent, NULL);
+    char status[128];
+    if (agent->options->once)
+        stop_loop(agent, error);
+    (void)snprintf(status, sizeof status, "%zu services, %zu hosts%s%s",
+                   agent->catalog->service_count, catalog_host_count(agent->catalog),
+                   feed_is_stale(agent->now.feed) ? ", stale" : "",
+                   error ? "; the last change failed, see the log" : "");
+    notifier_status(agent->notifier, status);
+    if (!error)
+        notifier_ready(agent->notifier);
 }
 
-static void stop(struct agent *agent) {
-    if (agent->state == STOPPING || !agent->haproxy || agent->options->show) {
-        stop_loop(agent, NULL);
-        return;
-    }
-    agent->state = STOPPING;
-    apply_abandon(agent->apply);
-    haproxy_stop_start(agent->haproxy, on_stopped, agent);
+static void on_stopped(void *arg) {
+    stop_loop(arg, NULL);
 }
 
-static void log_state(struct agent *agent) {
+static void log_state(const struct agent *agent) {
     pid_t pid = 0;
-    bool running = agent->haproxy && haproxy_running(agent->haproxy, &pid);
+    bool running = agent->apply && apply_haproxy_running(agent->apply, &pid);
     log_notice(agent->log, "state",
                LOG_INT("services", agent->catalog ? agent->catalog->service_count : 0),
                LOG_INT("hosts", agent->catalog ? catalog_host_count(agent->catalog) : 0),
+               LOG_STR("catalog", !agent->catalog                  ? "none"
+                                  : feed_is_stale(agent->now.feed) ? "stale"
+                                                                   : "in step"),
                LOG_STR("haproxy", running ? "running" : "not known to run"),
                LOG_INT("haproxy_pid", pid));
     struct source *source;
-    for (size_t i = 0; (source = inputs_source(agent->inputs, i)); i++) {
+    for (size_t i = 0; (source = feed_source(agent->now.feed, i)); i++) {
         struct source_status status;
         source_status(source, &status);
         log_notice(agent->log, "source", LOG_STR("source", source_name(source)),
@@ -279,74 +231,79 @@ static void log_state(struct agent *agent) {
     }
 }
 
+static struct feed_options feed_options_of(struct agent *agent,
+                                           const struct settings *settings) {
+    return (struct feed_options){
+        .base = agent->base,
+        .log = agent->log,
+        .settings = settings,
+        .served = agent->catalog,
+        .read_only = agent->options->show != NULL,
+        .changed = on_change,
+        .arg = agent,
+    };
+}
+
+/* A bad file changes nothing; nor does one that this process can't take up. */
+static struct settings *reread(struct agent *agent) {
+    struct settings *settings = agent->options->reread(agent->options->arg);
+    struct buffer keys = BUFFER_INIT;
+    if (!settings) {
+        log_error(agent->log, "the settings are wrong; the old ones stay");
+    } else if (setup_needs_restart(agent->settings, settings, &keys)) {
+        log_error(agent->log, "these settings need a restart; all the old ones stay",
+                  LOG_STR("keys", buffer_str(&keys)));
+        settings_free(settings);
+        settings = NULL;
+    }
+    buffer_free(&keys);
+    return settings;
+}
+
+static void reload(struct agent *agent) {
+    struct error error;
+    notifier_reloading(agent->notifier);
+    setup_close(&agent->next);
+    agent->insist = true;
+    struct settings *settings = reread(agent);
+    if (settings) {
+        struct feed_options options = feed_options_of(agent, settings);
+        if (!setup_open(&agent->next, &options, &error))
+            log_error(agent->log, "the settings can't be used; the old ones stay",
+                      LOG_STR("where", error.where), LOG_STR("error", error.text));
+        agent->next.owned = settings;
+        if (!agent->next.feed)
+            setup_close(&agent->next);
+    }
+    if (!agent->next.feed)
+        notifier_ready(agent->notifier);
+    on_change(agent);
+}
+
+/* Who asks twice does not want to wait for open connections. */
+static void stop(struct agent *agent) {
+    bool twice = agent->stopping;
+    agent->stopping = true;
+    notifier_stopping(agent->notifier);
+    if (agent->apply && !twice)
+        apply_stop(agent->apply);
+    else
+        stop_loop(agent, NULL);
+}
+
 static void on_signal(evutil_socket_t number, short what, void *arg) {
     (void)what;
     struct agent *agent = arg;
     if (number == SIGUSR1) {
         log_state(agent);
     } else if (number == SIGHUP) {
-        log_notice(agent->log, "rendering again", LOG_STR("signal", "SIGHUP"));
-        outputs_free(&agent->refused);
-        on_inputs(agent);
+        log_notice(agent->log, "reading settings and templates again",
+                   LOG_STR("signal", "SIGHUP"));
+        reload(agent);
     } else {
         log_notice(agent->log, "stopping", LOG_STR("signal", strsignal((int)number)));
         stop(agent);
     }
-}
-
-static void on_haproxy_down(void *arg, const char *reason) {
-    const struct agent *agent = arg;
-    log_error(agent->log, "HAProxy is down", LOG_STR("reason", reason));
-}
-
-static void on_haproxy_up(void *arg) {
-    const struct agent *agent = arg;
-    pid_t pid = 0;
-    (void)haproxy_running(agent->haproxy, &pid);
-    log_notice(agent->log, "HAProxy runs", LOG_INT("pid", pid));
-}
-
-/* A start with the files of the last run must not wait for a registry. */
-static void on_first_start(void *arg, const struct error *error) {
-    struct agent *agent = arg;
-    if (error)
-        log_error(agent->log, "HAProxy does not start with the config in place",
-                  LOG_STR("where", error->where), LOG_STR("error", error->text));
-    agent->reload_owed = error != NULL;
-    if (agent->state != APPLYING)
-        return;
-    agent->state = WAITING;
-    if (agent->changed)
-        set_timer(agent, 0);
-}
-
-static void start_haproxy(struct agent *agent) {
-    const struct output *config = outputs_config(&agent->place);
-    agent->reload_owed = apply_was_interrupted(agent->settings);
-    if (!agent->haproxy || agent->settings->haproxy.control != CONTROL_SUPERVISE)
-        return;
-    if (!config->exists) {
-        agent->reload_owed = true;
-        return;
-    }
-    agent->state = APPLYING;
-    haproxy_reload_start(agent->haproxy, on_first_start, agent);
-}
-
-static bool lock_outputs(struct agent *agent, struct error *error) {
-    const struct settings *settings = agent->settings;
-    agent->locks = mem_zalloc(settings->output_count * sizeof *agent->locks);
-    for (size_t i = 0; i < settings->output_count; i++) {
-        char *dir = file_dir(settings->outputs[i].path);
-        char *path = mem_printf("%s.lock", settings->outputs[i].path);
-        int lock = file_make_dirs(dir, 0755, error) ? file_lock(path, error) : -1;
-        free(path);
-        free(dir);
-        if (lock < 0)
-            return false;
-        agent->locks[agent->lock_count++] = lock;
-    }
-    return true;
 }
 
 static void watch_signals(struct agent *agent) {
@@ -357,65 +314,49 @@ static void watch_signals(struct agent *agent) {
     }
 }
 
-struct renderer *agent_renderer(const struct settings *settings, const char *order_seed,
-                                json_t **globals) {
-    json_t *services = json_object_get(settings->tree, "services");
-    *globals = settings_globals(settings);
-    struct render_options options = {
-        .dirs = (const char *const *)settings->template_dirs,
-        .globals = *globals,
-        .defaults = json_object_get(services, "defaults"),
-        .overrides = json_object_get(services, "overrides"),
-        .order_seed = order_seed,
+static bool open_place(struct agent *agent, struct error *error) {
+    if (agent->options->show) {
+        agent->shown = outputs_load(agent->settings, error);
+        return agent->shown;
+    }
+    struct apply_options options = {
+        .base = agent->base,
+        .log = agent->log,
+        .settings = agent->settings,
+        .leave = agent->options->once,
+        .ended = on_ended,
+        .settled = on_settled,
+        .stopped = on_stopped,
+        .arg = agent,
     };
-    return renderer_new(&options);
+    agent->apply = apply_open(&options, error);
+    return agent->apply;
 }
 
 static bool open_agent(struct agent *agent, struct error *error) {
-    const struct settings *settings = agent->settings;
-    const struct output_settings *config = settings_haproxy_output(settings);
-    if (!agent->options->show && !lock_outputs(agent, error))
-        return false;
-    if (!outputs_load(&agent->place, settings, error))
-        return false;
+    struct feed_options options = feed_options_of(agent, agent->settings);
     agent->timer = event_new(agent->base, -1, 0, on_timer, agent);
     agent->reporter = reporter_new(agent->log);
-    agent->renderer = agent_renderer(settings, settings->node_name, &agent->globals);
-    if (config && !agent->options->show) {
-        struct haproxy_events events = {on_haproxy_down, on_haproxy_up, agent};
-        agent->haproxy = haproxy_new(agent->base, agent->log, &settings->haproxy,
-                                     config->path, &events);
-    }
-    agent->apply = apply_new(agent->base, agent->log, settings, agent->haproxy);
-    agent->inputs =
-        inputs_open(agent->base, agent->log, settings, on_inputs, agent, error);
-    if (!agent->inputs)
+    agent->notifier = notifier_new(agent->base);
+    if (!open_place(agent, error) || !setup_open(&agent->now, &options, error))
         return false;
     watch_signals(agent);
-    start_haproxy(agent);
     return true;
 }
 
 static void close_agent(struct agent *agent) {
-    inputs_close(agent->inputs);
-    apply_free(agent->apply);
-    if (agent->haproxy)
-        haproxy_free(agent->haproxy);
-    renderer_free(agent->renderer);
-    json_decref(agent->globals);
+    setup_close(&agent->next);
+    setup_close(&agent->now);
+    apply_close(agent->apply);
     reporter_free(agent->reporter);
+    notifier_free(agent->notifier);
     catalog_unref(agent->catalog);
-    outputs_free(&agent->place);
-    outputs_free(&agent->next);
-    outputs_free(&agent->refused);
+    outputs_unref(agent->shown);
     for (int i = 0; i < SIGNALS; i++)
         if (agent->signals[i])
             event_free(agent->signals[i]);
     if (agent->timer)
         event_free(agent->timer);
-    while (agent->lock_count)
-        (void)close(agent->locks[--agent->lock_count]);
-    free(agent->locks);
     if (agent->base)
         event_base_free(agent->base);
 }

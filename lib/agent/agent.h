@@ -1,5 +1,5 @@
-/* The loop of `hatlas run`: source → catalog → render → apply, for every change, until
- * told to stop. */
+/* The loop of `hatlas run`: source → catalog → render → plan → apply, for every change,
+ * until told to stop. */
 #ifndef HATLAS_AGENT_AGENT_H
 #define HATLAS_AGENT_AGENT_H
 
@@ -8,12 +8,16 @@
 #include "settings/settings.h"
 
 struct agent_options {
-    bool once; /* apply once and return */
+    bool once; /* apply once and return; a supervised HAProxy is left running */
 
     /* Dry run: instead of applying, each new set of files is shown beside the last (at
      * first what the disk holds). NULL: apply. */
     void (*show)(void *arg, const struct outputs *old, const struct outputs *new);
-    void *arg;
+
+    /* SIGHUP: reads the settings again. Returns NULL, after it logged why, if they are
+     * wrong. The agent frees them. */
+    struct settings *(*reread)(void *arg);
+    void *arg; /* of both */
 };
 
 /* Runs until SIGTERM or SIGINT (or, with `once`, until the first apply ended). Blocks.
@@ -22,11 +26,5 @@ struct agent_options {
  * failed apply. */
 bool agent_run(const struct settings *settings, const struct log *log,
                const struct agent_options *options, struct error *error);
-
-/* Makes the renderer for the settings. `order_seed`: see render_options. `globals`
- * receives what the templates see; it is owned by the caller and must outlive the
- * renderer. */
-struct renderer *agent_renderer(const struct settings *settings, const char *order_seed,
-                                json_t **globals);
 
 #endif

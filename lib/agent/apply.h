@@ -1,5 +1,6 @@
-/* Putting one set of rendered files in place: checked, written, taken up by HAProxy, or
- * all undone. */
+/* Applying: brings the disk and HAProxy to the outputs that are wanted, by whatever the
+ * plan says is enough, and keeps the promise that a config which was not checked is never
+ * in place. */
 #ifndef HATLAS_AGENT_APPLY_H
 #define HATLAS_AGENT_APPLY_H
 
@@ -9,42 +10,61 @@
 struct apply;
 
 enum apply_result {
-    APPLY_DONE,        /* in place, and HAProxy uses it */
-    APPLY_REFUSED,     /* HAProxy did not take it: nothing was touched */
+    APPLY_DONE,        /* HAProxy uses it */
+    APPLY_REFUSED,     /* HAProxy did not take it; what it used before serves on */
     APPLY_NOT_WRITTEN, /* a file could not be written: the old files are in place */
     APPLY_ROLLED_BACK, /* the reload failed: the old files are in place again */
     APPLY_NOT_LOADED,  /* HAProxy is out of reach: the new files are in place for it */
 };
 
-/* `error` is NULL for APPLY_DONE. Called once, from the loop. */
-typedef void apply_done(void *arg, enum apply_result result, const struct error *error);
+/* How one change was applied, or why not. */
+struct apply_report {
+    enum apply_result result;
+    const struct error *error; /* NULL for APPLY_DONE */
+    const struct plan *plan;   /* NULL where no HAProxy is concerned */
+    int64_t usec;              /* from the moment it was wanted */
+};
 
-/* Settings, log, loop and controller must outlive it. `haproxy` may be NULL where no
- * output is HAProxy's config. */
-struct apply *apply_new(struct event_base *base, const struct log *log,
-                        const struct settings *settings, struct haproxy *haproxy);
+struct apply_options {
+    struct event_base *base;
+    const struct log *log;
+    const struct settings *settings;
+    bool
+        leave; /* apply_close leaves a supervised HAProxy running instead of killing it */
+
+    /* One change was applied or failed. Called from the loop. */
+    void (*ended)(void *arg, const struct apply_report *report);
+
+    /* Nothing is left to do for what is wanted, files included; or nothing more can be
+     * done, then with the error. Called from the loop, after each apply_want at least
+     * once. */
+    void (*settled)(void *arg, const struct error *error);
+
+    /* HAProxy was stopped; nothing is called after. */
+    void (*stopped)(void *arg);
+    void *arg;
+};
+
+/* Takes hold of the outputs, and of HAProxy: a supervised one starts with the files in
+ * place. Options' pointers must outlive it. NULL with an error if another hatlas holds an
+ * output, or if one can't be read. */
+struct apply *apply_open(const struct apply_options *options, struct error *error);
 
 /* Frees it; what was under way is abandoned where it stands, which is safe at any point.
  */
-void apply_free(struct apply *apply);
+void apply_close(struct apply *apply);
 
-/* Puts `new` in place of `old`, which is what the disk holds; both are borrowed until
- * `done`. `reload` says that HAProxy has to load its config even if no file of its own
- * differs. One at a time. A refused config is kept beside the output as
- * "<path>.rejected". */
-void apply_start(struct apply *apply, const struct outputs *new,
-                 const struct outputs *old, bool reload, apply_done *done, void *arg);
+/* Has the outputs applied, in place of what was wanted before. Wanting the same again
+ * after a failure only makes it be tried again if `retry`. */
+void apply_want(struct apply *apply, const struct outputs *outputs, bool retry);
 
-/* Forgets the apply under way, leaving everything where it stands; `done` is not called.
- * The next process finishes what was begun (apply_was_interrupted). */
-void apply_abandon(struct apply *apply);
+/* Uses other timings from now on: settings of the same outputs and the same HAProxy. */
+void apply_set_settings(struct apply *apply, const struct settings *settings);
 
-/* No HAProxy runs any more: the next one begins with the files in place, so that no reload
- * is owed. */
-void apply_settle(struct apply *apply);
+/* Drops what is under way and stops a supervised HAProxy; calls `stopped`. */
+void apply_stop(struct apply *apply);
 
-/* Whether an earlier process was killed between writing HAProxy's config and the end of
- * the reload, so that nobody knows which config HAProxy uses. */
-bool apply_was_interrupted(const struct settings *settings);
+/* Whether HAProxy is known to run, and its process id or 0. */
+bool apply_haproxy_running(const struct apply *apply, pid_t *pid);
 
 #endif

@@ -208,3 +208,9 @@ int64_t guard_confirm_at(const struct guard *guard) {
 void guard_confirming(struct guard *guard, uint64_t reads) {
     guard->confirmed_at = reads;
 }
+
+void guard_seed(struct guard *guard, const struct catalog *served) {
+    guard_reset(guard);
+    guard->served = catalog_ref(served);
+    guard->given = catalog_ref(served);
+}

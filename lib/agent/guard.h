@@ -30,6 +30,10 @@ int64_t guard_confirm_at(const struct guard *guard);
 /* Says that a full read was begun which will be done when `reads` reaches this number. */
 void guard_confirming(struct guard *guard, uint64_t reads);
 
+/* Says what is served already, by an earlier process or by other settings: the next
+ * catalog is compared with it. */
+void guard_seed(struct guard *guard, const struct catalog *served);
+
 /* Forgets what was served before: the next catalog passes as it is. */
 void guard_reset(struct guard *guard);
 

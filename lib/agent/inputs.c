@@ -16,6 +16,8 @@ struct inputs {
     const struct catalog **parts; /* what the merged catalog was made of */
     const struct catalog *merged;
     struct problems merge_problems;
+    uint64_t *due; /* full reads each source has done when the round is complete */
+    uint64_t round;
     inputs_changed *changed;
     void *arg;
 };
@@ -35,6 +37,7 @@ struct inputs *inputs_open(struct event_base *base, const struct log *log,
     inputs->arg = arg;
     inputs->sources = mem_zalloc(settings->source_count * sizeof *inputs->sources);
     inputs->parts = mem_zalloc(settings->source_count * sizeof *inputs->parts);
+    inputs->due = mem_zalloc(settings->source_count * sizeof *inputs->due);
     for (size_t i = 0; i < settings->source_count; i++) {
         struct source *source =
             source_open(base, log, &settings->sources[i], on_source, inputs, error);
@@ -58,6 +61,7 @@ void inputs_close(struct inputs *inputs) {
     problems_free(&inputs->merge_problems);
     free(inputs->sources);
     free(inputs->parts);
+    free(inputs->due);
     free(inputs);
 }
 
@@ -95,6 +99,27 @@ const struct catalog *inputs_catalog(struct inputs *inputs, struct problems *pro
 
 struct source *inputs_source(struct inputs *inputs, size_t index) {
     return index < inputs->count ? inputs->sources[index] : NULL;
+}
+
+static uint64_t full_reads(const struct source *source) {
+    struct source_status status;
+    source_status(source, &status);
+    return status.full_reads;
+}
+
+uint64_t inputs_refresh(struct inputs *inputs) {
+    for (size_t i = 0; i < inputs->count; i++) {
+        inputs->due[i] = full_reads(inputs->sources[i]) + 1;
+        source_refresh(inputs->sources[i]);
+    }
+    return ++inputs->round;
+}
+
+uint64_t inputs_rounds(struct inputs *inputs) {
+    for (size_t i = 0; i < inputs->count; i++)
+        if (full_reads(inputs->sources[i]) < inputs->due[i])
+            return inputs->round - 1;
+    return inputs->round;
 }
 
 struct once {

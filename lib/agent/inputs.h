@@ -26,6 +26,12 @@ const struct catalog *inputs_catalog(struct inputs *inputs, struct problems *pro
 /* Returns the source number `index`, NULL behind the last. */
 struct source *inputs_source(struct inputs *inputs, size_t index);
 
+/* Begins to read every source again from the start. Returns the number of this round. */
+uint64_t inputs_refresh(struct inputs *inputs);
+
+/* Returns the number of the last round that is complete, 0 before the first. */
+uint64_t inputs_rounds(struct inputs *inputs);
+
 /* Reads every source once and closes them again. Gives up after `timeout_ms`; the error
  * says which source did not answer, and why as far as it is known. Returns a new
  * reference. */

@@ -13,52 +13,59 @@
 
 enum { FILE_MAX = 1 << 30 };
 
-static void start(struct outputs *outputs, const struct settings *settings) {
-    *outputs = (struct outputs){
-        mem_zalloc(settings->output_count * sizeof *outputs->items),
-        settings->output_count,
-    };
+static struct outputs *outputs_new(const struct settings *settings) {
+    size_t size = settings->output_count * sizeof(struct output);
+    struct outputs *outputs = mem_zalloc(sizeof *outputs + size);
+    outputs->refs = 1;
+    outputs->count = settings->output_count;
     for (size_t i = 0; i < outputs->count; i++)
         outputs->items[i].settings = &settings->outputs[i];
+    return outputs;
 }
 
-bool outputs_render(struct outputs *outputs, const struct settings *settings,
-                    struct renderer *renderer, const struct catalog *catalog,
-                    struct error *error) {
-    start(outputs, settings);
+const struct outputs *outputs_render(const struct settings *settings,
+                                     struct renderer *renderer,
+                                     const struct catalog *catalog, struct error *error) {
+    struct outputs *outputs = outputs_new(settings);
     for (size_t i = 0; i < outputs->count; i++) {
         struct output *output = &outputs->items[i];
         if (!renderer_render(renderer, output->settings->template, catalog, &output->text,
                              error)) {
-            outputs_free(outputs);
-            return false;
+            outputs_unref(outputs);
+            return NULL;
         }
         output->exists = true;
     }
-    return true;
+    return outputs;
 }
 
-bool outputs_load(struct outputs *outputs, const struct settings *settings,
-                  struct error *error) {
-    start(outputs, settings);
+const struct outputs *outputs_load(const struct settings *settings, struct error *error) {
+    struct outputs *outputs = outputs_new(settings);
     for (size_t i = 0; i < outputs->count; i++) {
         struct output *output = &outputs->items[i];
         if (access(output->settings->path, F_OK) < 0 && errno == ENOENT)
             continue;
         if (!file_read(output->settings->path, FILE_MAX, &output->text, error)) {
-            outputs_free(outputs);
-            return false;
+            outputs_unref(outputs);
+            return NULL;
         }
         output->exists = true;
     }
-    return true;
+    return outputs;
 }
 
-void outputs_free(struct outputs *outputs) {
-    for (size_t i = 0; i < outputs->count; i++)
-        buffer_free(&outputs->items[i].text);
-    free(outputs->items);
-    *outputs = (struct outputs){0};
+const struct outputs *outputs_ref(const struct outputs *outputs) {
+    ((struct outputs *)outputs)->refs++;
+    return outputs;
+}
+
+void outputs_unref(const struct outputs *outputs) {
+    struct outputs *last = (struct outputs *)outputs;
+    if (!last || --last->refs)
+        return;
+    for (size_t i = 0; i < last->count; i++)
+        buffer_free(&last->items[i].text);
+    free(last);
 }
 
 bool output_same(const struct outputs *a, const struct outputs *b, size_t index) {
@@ -71,7 +78,9 @@ bool output_same(const struct outputs *a, const struct outputs *b, size_t index)
 }
 
 bool outputs_equal(const struct outputs *a, const struct outputs *b) {
-    if (a->count != b->count)
+    if (a == b)
+        return true;
+    if (!a || !b || a->count != b->count)
         return false;
     for (size_t i = 0; i < a->count; i++)
         if (!output_same(a, b, i))
@@ -86,16 +95,46 @@ const struct output *outputs_config(const struct outputs *outputs) {
     return NULL;
 }
 
+/* How the config names the file of another output: by its path, or by its name alone
+ * (configuration manual, 3.1 "default-path config"). NULL if it does not. */
+static const char *name_in(const struct output *config, const struct output *output) {
+    const char *path = output->settings->path;
+    if (strstr(buffer_str(&config->text), path))
+        return path;
+    return strstr(buffer_str(&config->text), file_name(path)) ? file_name(path) : NULL;
+}
+
 bool outputs_touch_haproxy(const struct outputs *old, const struct outputs *new) {
     const struct output *config = outputs_config(new);
     for (size_t i = 0; config && i < new->count; i++) {
         const struct output *output = &new->items[i];
-        bool read = output == config ||
-                    strstr(buffer_str(&config->text), file_name(output->settings->path));
-        if (read && !output_same(old, new, i))
+        if (!output_same(old, new, i) && (output == config || name_in(config, output)))
             return true;
     }
     return false;
+}
+
+static struct plan_side side_of(const struct outputs *outputs, struct plan_file *files) {
+    const struct output *config = outputs_config(outputs);
+    struct plan_side side = {buffer_str(&config->text), files, 0};
+    for (size_t i = 0; i < outputs->count; i++) {
+        const struct output *output = &outputs->items[i];
+        const char *name = output == config ? NULL : name_in(config, output);
+        if (name)
+            files[side.file_count++] =
+                (struct plan_file){name, buffer_str(&output->text)};
+    }
+    return side;
+}
+
+struct plan *outputs_plan(const struct outputs *old, const struct outputs *new,
+                          const struct plan_abilities *abilities) {
+    struct plan_file *files = mem_zalloc(2 * new->count * sizeof *files);
+    struct plan_side from = side_of(old, files);
+    struct plan_side to = side_of(new, files + new->count);
+    struct plan *plan = plan_new(&from, &to, abilities);
+    free(files);
+    return plan;
 }
 
 static bool beside_config(const struct outputs *outputs, size_t index) {

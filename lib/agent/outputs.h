@@ -3,6 +3,7 @@
 #define HATLAS_AGENT_OUTPUTS_H
 
 #include "base/buffer.h"
+#include "plan/plan.h"
 #include "render/render.h"
 #include "settings/settings.h"
 
@@ -12,22 +13,25 @@ struct output {
     bool exists; /* on disk, or rendered */
 };
 
-/* One text for each output of the settings, in their order. Starts as {0}. */
+/* One text for each output of the settings, in their order. Immutable and counted. */
 struct outputs {
-    struct output *items;
+    unsigned refs;
     size_t count;
+    struct output items[];
 };
 
-/* Renders every output. On error nothing is kept. */
-bool outputs_render(struct outputs *outputs, const struct settings *settings,
-                    struct renderer *renderer, const struct catalog *catalog,
-                    struct error *error);
+/* Renders every output. Returns a new reference, NULL with an error. Settings must
+ * outlive it, here and below. */
+const struct outputs *outputs_render(const struct settings *settings,
+                                     struct renderer *renderer,
+                                     const struct catalog *catalog, struct error *error);
 
-/* Reads every output's file. A file that is not there is an empty text. */
-bool outputs_load(struct outputs *outputs, const struct settings *settings,
-                  struct error *error);
+/* Reads every output's file; one that is not there is an empty text. Returns a new
+ * reference, NULL with an error. */
+const struct outputs *outputs_load(const struct settings *settings, struct error *error);
 
-void outputs_free(struct outputs *outputs);
+const struct outputs *outputs_ref(const struct outputs *outputs);
+void outputs_unref(const struct outputs *outputs); /* NULL is fine */
 
 /* Whether output `index` is the same in both; `outputs_equal` for all of them. */
 bool output_same(const struct outputs *a, const struct outputs *b, size_t index);
@@ -36,6 +40,11 @@ bool outputs_equal(const struct outputs *a, const struct outputs *b);
 /* Whether any output that HAProxy reads differs: its config, and the files that its
  * config names (maps, lists). */
 bool outputs_touch_haproxy(const struct outputs *old, const struct outputs *new);
+
+/* What has to happen to an HAProxy that runs `old`. Files that its config names are part
+ * of the comparison. The caller owns the plan. */
+struct plan *outputs_plan(const struct outputs *old, const struct outputs *new,
+                          const struct plan_abilities *abilities);
 
 /* The output that is HAProxy's config, NULL if there is none. */
 const struct output *outputs_config(const struct outputs *outputs);

@@ -85,6 +85,11 @@ void haproxy_check_start(struct haproxy *haproxy, const char *path, haproxy_done
         answer_later(haproxy, done, arg, &error);
 }
 
+void haproxy_check_cancel(struct haproxy *haproxy) {
+    check_cancel(haproxy->check);
+    haproxy->check = NULL;
+}
+
 /* Tells what changed since the last reload. Returns nothing that a callback might free.
  */
 static void note_running(struct haproxy *haproxy, bool running, pid_t pid,

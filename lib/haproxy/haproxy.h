@@ -36,13 +36,17 @@ struct haproxy *haproxy_new(struct event_base *base, const struct log *log,
 void haproxy_free(struct haproxy *haproxy);
 
 /* Lets a supervised HAProxy go on running when the controller is freed; a later controller
- * for the same config and master socket adopts it. What it writes to standard error from
- * then on is lost. One that is only being started is still killed. */
+ * for the same config and master socket adopts it. What it writes from then on is lost.
+ * To be called before it is started, so that it does not hold this process's standard
+ * output. One that is only being started when the controller is freed is still killed. */
 void haproxy_detach(struct haproxy *haproxy);
 
 /* The same as haproxy_check without blocking, for any file. One check at a time. */
 void haproxy_check_start(struct haproxy *haproxy, const char *path, haproxy_done *done,
                          void *arg);
+
+/* Ends the check under way, if there is one; no callback. */
+void haproxy_check_cancel(struct haproxy *haproxy);
 
 /* Makes HAProxy use the config in place: starts it if it is supervised and not running,
  * else reloads it and waits until the new worker is known to serve. One at a time. On

@@ -222,7 +222,8 @@ static void start(struct supervisor *s) {
     const char *argv[] = {settings->binary, "-W", "-db",        "-S",
                           s->listen,        "-f", config_of(s), NULL};
     struct child_options options = {.argv = argv,
-                                    .output = CHILD_CAPTURE_STDERR,
+                                    .output = s->detached ? CHILD_CAPTURE
+                                                          : CHILD_CAPTURE_STDERR,
                                     .own_group = true,
                                     .ended = on_child_end,
                                     .line = on_line,
