@@ -361,7 +361,7 @@ class Hatlas:
         self.out = self.folder / "out"
         self.out.mkdir(exist_ok=True)
         self.file = self.folder / "hatlas.yaml"
-        self.port = free_port()
+        self.port, self.stats_port, self.status_port = (free_port() for _ in range(3))
         self.config = self.out / "haproxy.cfg"
         self.socket = self.folder / "h.sock"  # names of sockets must be short
         self.master_socket = self.folder / "m.sock"
@@ -380,10 +380,10 @@ class Hatlas:
                 {"template": "services.map", "path": str(self.out / "services.map")}],
             "haproxy": {"control": "supervise", "socket": str(self.socket),
                         "master_socket": str(self.master_socket),
-                        "stats": f"127.0.0.1:{free_port()}"},
+                        "stats": f"127.0.0.1:{self.stats_port}"},
             "apply": {"min_reload_interval": "0"},
             "cache": str(self.folder / "catalog.json"),
-            "status": {"listen": f"127.0.0.1:{free_port()}"},
+            "status": {"listen": f"127.0.0.1:{self.status_port}"},
             "log": {"level": "debug"},
         }
         for key, value in more.items():
