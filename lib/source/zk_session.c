@@ -20,11 +20,13 @@
 enum {
     WINDOW = 800,         /* requests outstanding */
     REPLIES_A_TURN = 512, /* then other events of the loop have their turn */
+    CROWD = 64,           /* of requests outstanding: replies are read by the batch */
     FLAPS = 3,            /* in a row, then a new session */
     SECRET_MAX = 65536,
 };
 
 /* Microseconds. */
+static const int64_t batch_pause = 1000;
 static const int64_t pause_min = 50000; /* between two attempts to connect */
 static const int64_t pause_max = 2000000;
 static const int64_t backoff_min = 50000; /* between two sessions */
@@ -46,6 +48,7 @@ struct zk_session {
     enum zk_session_state state;
     int socket;
     bool in_turn, closing;
+    bool batch;      /* the socket is not polled, replies gather in it */
     bool failed;     /* the connection, or the attempt to make one, in this turn */
     bool complained; /* a failure to connect is logged once */
     int64_t pause;   /* the last one before an attempt to connect; 0: none yet */
@@ -370,6 +373,7 @@ static const char *give_up_reason(const struct zk_session *session) {
 
 static void close_handle(struct zk_session *session) {
     session->closing = true;
+    session->batch = false;
     (void)event_del(session->io);
     if (session->handle)
         (void)zookeeper_close(session->handle);
@@ -389,9 +393,12 @@ static void restart(struct zk_session *session, const char *why) {
     start_later(session, expired);
 }
 
-static void process(struct zk_session *session, short what) {
+/* Takes what the server sent. Returns whether that was anything. */
+static bool process(struct zk_session *session, short what) {
     int events =
         (what & EV_READ ? ZOOKEEPER_READ : 0) | (what & EV_WRITE ? ZOOKEEPER_WRITE : 0);
+    if (session->batch)
+        events = ZOOKEEPER_READ | ZOOKEEPER_WRITE;
     char server[sizeof session->server];
     (void)snprintf(server, sizeof server, "%s",
                    session->server[0] ? session->server
@@ -401,9 +408,10 @@ static void process(struct zk_session *session, short what) {
         int rc = zookeeper_process(session->handle, events);
         note_error(session, rc, server, errno);
         if (rc != ZOK || !(events & ZOOKEEPER_READ))
-            return;
+            return i > 0;
         events = ZOOKEEPER_READ;
     }
+    return true;
 }
 
 static void turn(evutil_socket_t fd, short what, void *arg);
@@ -415,9 +423,14 @@ static void wait_for(struct zk_session *session, int fd, short what, int64_t tim
     (void)event_add(session->io, &wait);
 }
 
+/* Waking up for each of many replies would cost both sides more than the replies do. */
+static bool is_crowded(const struct zk_session *session, bool received) {
+    return received && session->sent > CROWD && is_connected(session);
+}
+
 /* Lets the handle connect, or say what it waits for. While it is not connected that looks
  * up names and blocks, so the pauses are at least as long. */
-static void wait_for_events(struct zk_session *session) {
+static void wait_for_events(struct zk_session *session, bool received) {
     int fd = -1;
     int interest = 0;
     struct timeval timeout = {0};
@@ -425,7 +438,11 @@ static void wait_for_events(struct zk_session *session) {
     errno = 0;
     int rc = zookeeper_interest(session->handle, &fd, &interest, &timeout);
     note_error(session, rc, session->settings->hosts, errno);
-    if (rc == ZOK) {
+    session->batch = rc == ZOK && is_crowded(session, received);
+    if (session->batch) {
+        wait_for(session, -1, 0, batch_pause);
+        session->socket = fd;
+    } else if (rc == ZOK) {
         short what = (short)((interest & ZOOKEEPER_READ ? EV_READ : 0) |
                              (interest & ZOOKEEPER_WRITE ? EV_WRITE : 0));
         wait_for(session, fd, what, (int64_t)timeout.tv_sec * 1000000 + timeout.tv_usec);
@@ -434,14 +451,6 @@ static void wait_for_events(struct zk_session *session) {
         int64_t took = clock_usec() - began;
         wait_for(session, -1, 0, pause > took ? pause : took);
     }
-}
-
-/* After an attempt that failed the handle would try again at once. */
-static void go_on(struct zk_session *session, bool was_connected) {
-    if (session->failed && !was_connected)
-        wait_for(session, -1, 0, back_off(&session->pause, pause_min, pause_max));
-    else
-        wait_for_events(session);
 }
 
 static void turn(evutil_socket_t fd, short what, void *arg) {
@@ -453,10 +462,14 @@ static void turn(evutil_socket_t fd, short what, void *arg) {
     /* Before anything that may close the socket: another of the same number would never
      * be polled. */
     (void)event_del(session->io);
-    process(session, what);
+    bool received = process(session, what);
     note_state(session);
     send_queue(session);
-    go_on(session, was_connected);
+    /* After an attempt to connect that failed the handle would try again at once. */
+    if (session->failed && !was_connected)
+        wait_for(session, -1, 0, back_off(&session->pause, pause_min, pause_max));
+    else
+        wait_for_events(session, received);
     note_state(session);
     const char *why = give_up_reason(session);
     if (why)
@@ -527,7 +540,7 @@ static void start(evutil_socket_t fd, short what, void *arg) {
     struct zk_session *session = arg;
     if (open_handle(session)) {
         session->in_turn = true;
-        wait_for_events(session);
+        wait_for_events(session, false);
         session->in_turn = false;
     } else {
         complain(session);
