@@ -129,19 +129,19 @@ static const struct schema apply_rows[] = {
     {"min_reload_interval", SCHEMA_DURATION, "\"2s\"", .max = DAY,
      .text = "least time between two reloads"},
     {"reload_jitter", SCHEMA_PERCENT, "\"0%\"",
-     .text = "spread of that time over the nodes; no effect yet"},
+     .text = "spread of that time over the nodes"},
     {"runtime", SCHEMA_BOOL, "true",
-     .text = "false: reload for every change; no effect yet"},
+     .text = "false: reload for every change"},
     {0},
 };
 
 static const struct schema guard_rows[] = {
     {"empty_service", SCHEMA_CHOICE, "\"keep\"", .choices = empty_service,
-     .text = "what becomes of a service's last hosts when all go; no effect yet"},
+     .text = "what becomes of a service's last hosts when all go"},
     {"max_loss", SCHEMA_PERCENT, "\"50%\"",
-     .text = "share of hosts that may go at once; no effect yet"},
+     .text = "share of hosts that may go at once"},
     {"grace", SCHEMA_DURATION, "\"30s\"", .max = DAY,
-     .text = "how long a loss is held back; no effect yet"},
+     .text = "how long a loss is held back"},
     {0},
 };
 
@@ -180,9 +180,9 @@ const struct schema settings_schema[] = {
     {"apply", SCHEMA_OBJECT, "{}", .rows = apply_rows,
      .text = "when changes are put in place"},
     {"guard", SCHEMA_OBJECT, "{}", .rows = guard_rows,
-     .text = "protection from a registry that lost its hosts; no effect yet"},
+     .text = "protection from a registry that lost its hosts"},
     {"cache", SCHEMA_PATH, "\"/var/lib/hatlas/catalog.json\"",
-     .text = "file that keeps the last catalog; no effect yet"},
+     .text = "file that keeps the last catalog"},
     {"status", SCHEMA_OBJECT, "{}", .rows = status_rows,
      .text = "hatlas's own status; no effect yet"},
     {"log", SCHEMA_OBJECT, "{}", .rows = log_rows, .text = "the log, on standard error"},
