@@ -149,15 +149,25 @@ static void pass_vanished(struct guard *guard, struct result *result,
     if (!vanished || (catalog->service_count && !held &&
                       !too_many(guard, vanished, served->service_count)))
         return;
-    problems_add(
-        problems, "",
-        "%zu of %zu services vanished at once; they are kept until a second full "
-        "read confirms it",
-        vanished, served->service_count);
+    problems_add(problems, "", "%zu of %zu services vanished at once; they are kept %s",
+                 vanished, served->service_count,
+                 catalog->service_count
+                     ? "until a second full read confirms it"
+                     : "until the registry has services again, or "
+                       "guard.empty_service is `allow`");
     result->held += vanished;
     for (size_t i = 0; i < served->service_count; i++)
         if (!catalog_find(catalog, served->services[i]->name))
             add(result, service_ref(served->services[i]));
+}
+
+/* What comes after an empty registry may be one that is filled again: its grace begins
+ * anew. */
+static void note_held(struct guard *guard, bool held, int64_t now) {
+    bool anew = !guard->held_since || !guard->given->service_count;
+    if (!held || anew)
+        guard->confirmed_at = 0;
+    guard->held_since = !held ? 0 : anew ? now : guard->held_since;
 }
 
 static const struct catalog *hold_back(struct guard *guard, const struct catalog *catalog,
@@ -170,13 +180,10 @@ static const struct catalog *hold_back(struct guard *guard, const struct catalog
     }
     pass_vanished(guard, &result, catalog, problems);
     const struct catalog *passed = catalog_ref(catalog);
+    note_held(guard, result.held, now);
     if (result.held) {
         catalog_unref(passed);
         passed = catalog_new(result.services, result.count, problems);
-        guard->held_since = guard->held_since ? guard->held_since : now;
-    } else {
-        guard->held_since = 0;
-        guard->confirmed_at = 0;
     }
     while (result.count)
         service_unref(result.services[--result.count]);
@@ -187,7 +194,8 @@ static const struct catalog *hold_back(struct guard *guard, const struct catalog
 const struct catalog *guard_pass(struct guard *guard, const struct catalog *catalog,
                                  uint64_t reads, int64_t now, struct problems *problems) {
     bool believe = !guard->served || !guard->settings->guard.keep_empty ||
-                   (guard->confirmed_at && reads >= guard->confirmed_at);
+                   (catalog->service_count && guard->confirmed_at &&
+                    reads >= guard->confirmed_at);
     if (believe)
         guard_reset(guard);
     const struct catalog *passed =
@@ -200,7 +208,7 @@ const struct catalog *guard_pass(struct guard *guard, const struct catalog *cata
 }
 
 int64_t guard_confirm_at(const struct guard *guard) {
-    if (!guard->held_since || guard->confirmed_at)
+    if (!guard->held_since || guard->confirmed_at || !guard->given->service_count)
         return 0;
     return guard->held_since + guard->settings->guard.grace * 1000;
 }

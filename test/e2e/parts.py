@@ -382,6 +382,7 @@ class Hatlas:
                         "master_socket": str(self.master_socket),
                         "stats": f"127.0.0.1:{self.stats_port}"},
             "apply": {"min_reload_interval": "0"},
+            "guard": {"empty_service": "allow"},
             "cache": str(self.folder / "catalog.json"),
             "status": {"listen": f"127.0.0.1:{self.status_port}"},
             "log": {"level": "debug"},

@@ -9,19 +9,21 @@ import parts
 
 
 def guarded(hatlas, source, grace="1h", **more):
-    return hatlas.configure(sources=source, guard={"grace": grace, **more})
+    guard = {"empty_service": "keep", "grace": grace, **more}
+    return hatlas.configure(sources=source, guard=guard)
 
 
-@pytest.mark.parametrize("lost", ["last", "most", "all_services"])
+@pytest.mark.parametrize("lost", ["last", "most", "services"])
 def test_losses_are_held_and_confirmed(hatlas, atlas, source, backend, lost):
     """Hosts that vanish together serve on, until a second full read confirms the loss."""
     hosts = [backend(str(i)) for i in range(1 if lost == "last" else 4)]
     for host in hosts:
         atlas.put_host("teams", host.port)
-    atlas.put_service("other")
+    for other in ("other", "third"):
+        atlas.put_service(other)
     guarded(hatlas, source(), grace="2s").run()
     hatlas.wait_who("teams", {host.name for host in hosts})
-    if lost == "all_services":
+    if lost == "services":
         atlas.remove_service("teams")
         atlas.remove_service("other")
     else:
@@ -29,7 +31,7 @@ def test_losses_are_held_and_confirmed(hatlas, atlas, source, backend, lost):
             atlas.remove_host("teams", f"127.0.0.1:{host.port}")
     hatlas.wait_log("vanished at once")
     hatlas.wait_log("to confirm a loss")
-    if lost == "all_services":
+    if lost == "services":
         parts.wait_for(lambda: hatlas.get("teams").status == 404, "the service to go")
     elif lost == "last":
         parts.wait_for(lambda: hatlas.get("teams").status == 503, "the host to go")
@@ -61,13 +63,16 @@ def test_guard_can_be_turned_off(hatlas, atlas, source, backend):
 
 
 def test_root_deleted(hatlas, atlas, source, backend):
-    """The whole registry gone empties nothing."""
+    """The whole registry gone empties nothing, until an operator says that it may."""
     atlas.put_host("teams", backend("one").port)
-    guarded(hatlas, source()).run()
+    guarded(hatlas, source(), grace="0").run()
     hatlas.wait_answer("teams", "one")
     atlas.client.delete(atlas.root, recursive=True)
     hatlas.wait_log("services vanished at once")
     assert hatlas.get("teams").body == "one"
+    hatlas.configure(sources=source(), guard={"empty_service": "allow"})
+    hatlas.send(signal.SIGHUP)
+    hatlas.wait_answer("teams", 404)
 
 
 def cached(hatlas):

@@ -22,7 +22,7 @@ def wait_in_file(hatlas, text):
 
 
 def start(hatlas, source, **more):
-    hatlas.configure(sources=source, guard={"empty_service": "allow"}, **more).run()
+    hatlas.configure(sources=source, **more).run()
 
 
 UNCHECKED = {"check": {"type": "none"}}
@@ -326,7 +326,7 @@ def test_clock_jumps(hatlas, atlas, source, backend):
     library = glob.glob("/usr/lib/*/faketime/libfaketime.so.1")[0]
     atlas.put_service("teams", **UNCHECKED)
     atlas.put_host("teams", backend("one").port)
-    hatlas.configure(sources=source(), guard={"empty_service": "allow"})
+    hatlas.configure(sources=source())
     hatlas.run(prefix=["env", f"LD_PRELOAD={library}", f"FAKETIME_TIMESTAMP_FILE={fake}",
                        "FAKETIME_NO_CACHE=1", "FAKETIME_DONT_FAKE_MONOTONIC=1",
                        "ASAN_OPTIONS=verify_asan_link_order=0"])

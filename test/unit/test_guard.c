@@ -103,8 +103,23 @@ static void test_empty_registry_empties_nothing(void **state) {
     struct guard *guard = guard_new(&settings);
     pass(guard, four, 1, 10);
     assert_string_equal(pass(guard, gone, 1, 20), "3/4 held");
+    assert_int_equal(guard_confirm_at(guard), 0);
     guard_confirming(guard, 2);
-    assert_string_equal(pass(guard, gone, 2, 40000000), "0/0");
+    assert_string_equal(pass(guard, gone, 2, 40000000), "3/4 held");
+    guard_free(guard);
+}
+
+/* While a registry is filled again, what it does not have yet is still there. */
+static void test_registry_filled_again(void **state) {
+    (void)state;
+    struct guard *guard = guard_new(&settings);
+    pass(guard, four, 1, 10);
+    guard_confirming(guard, 2);
+    assert_string_equal(pass(guard, gone, 2, 20), "3/4 held");
+    assert_string_equal(pass(guard, "services: {t: {}}", 3, 30), "3/4 held");
+    assert_int_equal(guard_confirm_at(guard), 30 + 30000000);
+    guard_confirming(guard, 4);
+    assert_string_equal(pass(guard, "services: {t: {}}", 4, 40), "1/0");
     guard_free(guard);
 }
 
@@ -133,6 +148,7 @@ int main(void) {
         cmocka_unit_test(test_many_at_once_stay),
         cmocka_unit_test(test_new_hosts_join_what_is_held),
         cmocka_unit_test(test_empty_registry_empties_nothing),
+        cmocka_unit_test(test_registry_filled_again),
         cmocka_unit_test(test_only_service_may_not_vanish_unconfirmed),
         cmocka_unit_test(test_allow_turns_it_off),
     };
