@@ -12,6 +12,7 @@
 #include "agent/place.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "haproxy/leftover.h"
 #include "haproxy/runtime.h"
 
 #include <event2/event.h>
@@ -30,6 +31,7 @@ struct apply {
     struct place *place;
     struct haproxy *haproxy; /* NULL where no output is HAProxy's config */
     struct runtime *runtime;
+    struct leftover *leftover;
     struct event *timer;
 
     enum state {
@@ -147,6 +149,7 @@ static void on_loaded(void *arg, const struct error *error) {
     apply->reload_wanted = 0;
     apply->probed = false;
     runtime_reset(apply->runtime);
+    leftover_watch(apply->leftover);
     if (!error) {
         in_step(apply);
         end(apply, APPLY_DONE, NULL);
@@ -464,6 +467,8 @@ static void take_haproxy(struct apply *apply) {
         haproxy_detach(apply->haproxy);
     apply->runtime =
         runtime_new(apply->options.base, apply->options.log, &settings->haproxy);
+    apply->leftover =
+        leftover_new(apply->options.base, apply->options.log, &settings->haproxy);
     if (!outputs_config(placed)->exists)
         return;
     if (settings->haproxy.control == CONTROL_SUPERVISE) {
@@ -493,6 +498,7 @@ void apply_close(struct apply *apply) {
         return;
     haproxy_free(apply->haproxy);
     runtime_free(apply->runtime);
+    leftover_free(apply->leftover);
     place_close(apply->place);
     replace(&apply->wanted, NULL);
     replace(&apply->running, NULL);

@@ -11,12 +11,14 @@
 struct event_base;
 struct master_ask;
 
-/* What `show proc` tells: the master and the worker that serves. */
+/* What `show proc` tells: the master, the worker that serves, those that are leaving. */
 struct master_state {
     pid_t master;
     long reloads; /* how many the master went through, failed ones included */
     long failed;  /* how many failed since the last good one; -1 where it isn't said */
     pid_t worker; /* the newest that isn't leaving; 0 if there is none */
+    long old;     /* how many workers are leaving */
+    pid_t oldest; /* the one that outlived the most reloads; 0 if there is none */
 };
 
 /* Reads the answer of `show proc`. Returns whether it names a master. */

@@ -23,9 +23,15 @@ static bool take_word(const char **text, char *word, size_t size) {
     return len > 0 && len < size;
 }
 
+/* How many reloads the workers found so far outlived. */
+struct ages {
+    long newest, oldest;
+};
+
 /* The current worker's own `reloads` counts those it outlived: 0 at first, more after
  * failed ones. The least is the newest. */
-static void read_line(const char *line, struct master_state *state, long *least) {
+static void read_line(const char *line, bool current, struct master_state *state,
+                      struct ages *ages) {
     long pid = 0;
     long reloads = 0;
     char type[16];
@@ -38,24 +44,30 @@ static void read_line(const char *line, struct master_state *state, long *least)
         state->reloads = reloads;
         if (sscanf(failed, "[failed: %9ld]", &state->failed) != 1)
             state->failed = -1;
-    } else if (!strcmp(type, "worker") && (!state->worker || reloads < *least)) {
+    } else if (!strcmp(type, "worker") && current &&
+               (!state->worker || reloads < ages->newest)) {
         state->worker = (pid_t)pid;
-        *least = reloads;
+        ages->newest = reloads;
+    } else if (!strcmp(type, "worker") && !current) {
+        if (!state->old++ || reloads > ages->oldest) {
+            state->oldest = (pid_t)pid;
+            ages->oldest = reloads;
+        }
     }
 }
 
 bool master_parse_proc(const char *answer, struct master_state *state) {
     *state = (struct master_state){.failed = -1};
     bool current = true;
-    long least = 0;
+    struct ages ages = {0, 0};
     while (*answer) {
         size_t len = strcspn(answer, "\n");
         char line[256];
         (void)snprintf(line, sizeof line, "%.*s", (int)(len < 255 ? len : 255), answer);
         if (line[0] == '#')
             current = strncmp(line, "# old", 5) != 0;
-        else if (current)
-            read_line(line, state, &least);
+        else
+            read_line(line, current, state, &ages);
         answer += len + (answer[len] == '\n');
     }
     return state->master > 0;

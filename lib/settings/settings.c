@@ -48,6 +48,7 @@ static void fill_haproxy(struct loader *loader) {
     haproxy->command = strings_new(loader_get(loader, "haproxy.command"));
     haproxy->reload_timeout = loader_duration(loader, "haproxy.reload_timeout");
     haproxy->stop_timeout = loader_duration(loader, "haproxy.stop_timeout");
+    haproxy->hard_stop_after = loader_duration(loader, "haproxy.hard_stop_after");
     if (haproxy->control == CONTROL_COMMAND && !haproxy->command)
         loader_fault(loader, "haproxy.command",
                      "missing; haproxy.control is \"command\" and needs it");

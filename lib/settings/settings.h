@@ -49,7 +49,7 @@ struct haproxy_settings {
     char *master_socket; /* of `haproxy -W -S` */
     char *unit;          /* systemd: the unit to reload */
     char **command;      /* command: argv that reloads, NULL-terminated */
-    int64_t reload_timeout, stop_timeout;
+    int64_t reload_timeout, stop_timeout, hard_stop_after;
 };
 
 struct settings {

@@ -274,8 +274,8 @@ def _read(connection, size):
 class Backend:
     """A tiny HTTP host that answers with its own name, and remembers what it was asked."""
 
-    def __init__(self, name, status=200):
-        self.name, self.status, self.requests = name, status, []
+    def __init__(self, name, status=200, delay=0):
+        self.name, self.status, self.delay, self.requests = name, status, delay, []
         backend = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -285,6 +285,7 @@ class Backend:
                 length = int(self.headers.get("Content-Length", 0))
                 self.rfile.read(length)
                 backend.requests.append((self.command, self.path, dict(self.headers)))
+                time.sleep(backend.delay)
                 body = backend.name.encode()
                 self.send_response(backend.status)
                 self.send_header("Content-Length", str(len(body)))

@@ -335,3 +335,22 @@ def test_clock_jumps(hatlas, atlas, source, backend):
         fake.write_text(jump + "\n")
         atlas.put_host(name, backend(name).port)
         hatlas.wait_answer(name, name)
+
+
+def test_old_worker_that_does_not_end(hatlas, atlas, source, backend, tmp_path):
+    """A client that holds its connection holds the old worker; a template without
+    `hard-stop-after` lets it."""
+    folder = tmp_path / "templates"
+    folder.mkdir()
+    shipped = (parts.SOURCE / "templates" / "haproxy.cfg").read_text()
+    (folder / "haproxy.cfg").write_text(re.sub(".*hard-stop-after.*", "", shipped))
+    slow = backend("slow", delay=10)
+    atlas.put_host("teams", slow.port)
+    start(hatlas, source(), templates=[str(folder)], haproxy={"hard_stop_after": "1s"})
+    parts.wait_for(lambda: hatlas.get(None).status == 404, "HAProxy")
+    thread = threading.Thread(target=lambda: hatlas.get("teams"))
+    thread.start()
+    parts.wait_for(lambda: slow.requests, "the request")
+    atlas.put_service("other")  # a reload
+    hatlas.wait_log("does not end")
+    thread.join()

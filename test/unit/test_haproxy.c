@@ -43,14 +43,14 @@ static const struct {
              "5804            worker          0               0d00h00m01s     2.6.12-1\n"
              "# programs\n\n",
      true,
-     {5801, 0, 0, 5804}},
+     {5801, 0, 0, 5804, 0, 0}},
     {"2.6, a reload failed: the old worker is still the current one",
      HEAD_26 "5801            master          2 [failed: 1]   0d00h00m02s     2.6.12-1\n"
              "# workers\n"
              "5891            worker          1               0d00h00m01s     2.6.12-1\n"
              "# programs\n\n",
      true,
-     {5801, 2, 1, 5891}},
+     {5801, 2, 1, 5891, 0, 0}},
     {"2.6, an old worker finishes its connections",
      HEAD_26 "1162            master          5 [failed: 0]   0d00h02m07s     2.6.12-1\n"
              "# workers\n"
@@ -62,7 +62,7 @@ static const struct {
              "# old programs\n"
              "1235            foo             1               0d00h00m43s     -\n\n",
      true,
-     {1162, 5, 0, 1271}},
+     {1162, 5, 0, 1271, 1, 1233}},
     {"2.8 and 3.0, wider columns",
      "#<PID>          <type>          <reloads>       <uptime>        <version>       \n"
      "7                master           12 [failed: 3]   12d03h04m05s    2.8.5-1ppa1\n"
@@ -70,28 +70,37 @@ static const struct {
      "4194301          worker          4               0d00h00m09s     2.8.5-1ppa1\n"
      "# programs\n\n",
      true,
-     {7, 12, 3, 4194301}},
+     {7, 12, 3, 4194301, 0, 0}},
     {"two workers while the newer one starts",
      HEAD_26 "10              master          1 [failed: 0]   0d00h00m09s     3.1.0\n"
              "# workers\n"
              "11              worker          1               0d00h00m09s     3.1.0\n"
              "12              worker          0               0d00h00m00s     3.1.0\n\n",
      true,
-     {10, 1, 0, 12}},
+     {10, 1, 0, 12, 0, 0}},
     {"before 2.5: no counter of failures, columns in another order are no numbers",
      HEAD_26 "10              master          4               0d00h00m09s     2.4.0\n"
              "# workers\n"
              "11              worker          0               0d00h00m09s     2.4.0\n\n",
      true,
-     {10, 4, -1, 11}},
+     {10, 4, -1, 11, 0, 0}},
+    {"two old workers: the one that outlived more reloads is the oldest",
+     HEAD_26 "10              master          7 [failed: 0]   0d00h00m09s     2.6.12\n"
+             "# workers\n"
+             "14              worker          0               0d00h00m09s     2.6.12\n"
+             "# old workers\n"
+             "13              worker          2               0d00h00m09s     2.6.12\n"
+             "11              worker          6               0d00h00m09s     2.6.12\n\n",
+     true,
+     {10, 7, 0, 14, 2, 11}},
     {"no worker yet",
      HEAD_26 "10              master          0 [failed: 0]   0d00h00m09s     2.6.12\n"
              "# workers\n# programs\n\n",
      true,
-     {10, 0, 0, 0}},
-    {"nothing at all", "", false, {0, 0, -1, 0}},
-    {"an error", "Unknown command: 'show proc'\n", false, {0, 0, -1, 0}},
-    {"cut short", HEAD_26 "5801            mast", false, {0, 0, -1, 0}},
+     {10, 0, 0, 0, 0, 0}},
+    {"nothing at all", "", false, {0, 0, -1, 0, 0, 0}},
+    {"an error", "Unknown command: 'show proc'\n", false, {0, 0, -1, 0, 0, 0}},
+    {"cut short", HEAD_26 "5801            mast", false, {0, 0, -1, 0, 0, 0}},
 };
 
 static void test_proc(void **state) {
@@ -104,6 +113,8 @@ static void test_proc(void **state) {
         assert_int_equal(got.reloads, procs[i].state.reloads);
         assert_int_equal(got.failed, procs[i].state.failed);
         assert_int_equal(got.worker, procs[i].state.worker);
+        assert_int_equal(got.old, procs[i].state.old);
+        assert_int_equal(got.oldest, procs[i].state.oldest);
     }
 }
 
