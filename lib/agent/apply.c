@@ -199,6 +199,8 @@ static void write_files(struct apply *apply) {
     if (load_it)
         place_owe(apply->place, true);
     if (!place_write(apply->place, apply->target, &error)) {
+        if (load_it)
+            place_owe(apply->place, apply->running != apply->before);
         end(apply, APPLY_NOT_WRITTEN, &error);
         return;
     }
