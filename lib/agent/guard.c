@@ -151,10 +151,9 @@ static void pass_vanished(struct guard *guard, struct result *result,
         return;
     problems_add(problems, "", "%zu of %zu services vanished at once; they are kept %s",
                  vanished, served->service_count,
-                 catalog->service_count
-                     ? "until a second full read confirms it"
-                     : "until the registry has services again, or "
-                       "guard.empty_service is `allow`");
+                 catalog->service_count ? "until a second full read confirms it"
+                                        : "until the registry has services again, or "
+                                          "guard.empty_service is `allow`");
     result->held += vanished;
     for (size_t i = 0; i < served->service_count; i++)
         if (!catalog_find(catalog, served->services[i]->name))
@@ -193,9 +192,9 @@ static const struct catalog *hold_back(struct guard *guard, const struct catalog
 
 const struct catalog *guard_pass(struct guard *guard, const struct catalog *catalog,
                                  uint64_t reads, int64_t now, struct problems *problems) {
-    bool believe = !guard->served || !guard->settings->guard.keep_empty ||
-                   (catalog->service_count && guard->confirmed_at &&
-                    reads >= guard->confirmed_at);
+    bool believe =
+        !guard->served || !guard->settings->guard.keep_empty ||
+        (catalog->service_count && guard->confirmed_at && reads >= guard->confirmed_at);
     if (believe)
         guard_reset(guard);
     const struct catalog *passed =

@@ -130,16 +130,14 @@ static const struct schema apply_rows[] = {
      .text = "least time between two reloads"},
     {"reload_jitter", SCHEMA_PERCENT, "\"0%\"",
      .text = "spread of that time over the nodes"},
-    {"runtime", SCHEMA_BOOL, "true",
-     .text = "false: reload for every change"},
+    {"runtime", SCHEMA_BOOL, "true", .text = "false: reload for every change"},
     {0},
 };
 
 static const struct schema guard_rows[] = {
     {"empty_service", SCHEMA_CHOICE, "\"keep\"", .choices = empty_service,
      .text = "what becomes of a service's last hosts when all go"},
-    {"max_loss", SCHEMA_PERCENT, "\"50%\"",
-     .text = "share of hosts that may go at once"},
+    {"max_loss", SCHEMA_PERCENT, "\"50%\"", .text = "share of hosts that may go at once"},
     {"grace", SCHEMA_DURATION, "\"30s\"", .max = DAY,
      .text = "how long a loss is held back"},
     {0},
