@@ -28,7 +28,10 @@ struct host {
     bool enabled, drain, backup;
     const struct pair *labels; /* sorted by name */
     size_t label_count;
-    json_t *extra; /* fields this version does not know; NULL if none */
+    const char *options; /* raw text for HAProxy's server line, only from a source that
+                            hatlas.yaml trusts with it, and in no text of a catalog;
+                            NULL if none */
+    json_t *extra;       /* fields this version does not know; NULL if none */
 };
 
 /* One service with its hosts, sorted by id (byte order). */

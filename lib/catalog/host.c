@@ -43,7 +43,7 @@ struct host *host_new(const struct host *values) {
     bool safe_id = text_is_server_name(values->id);
     size_t size = sizeof *values + values->label_count * sizeof *values->labels +
                   room(values->id) + room(values->host) + room(values->zone) +
-                  (safe_id ? 0 : room(address));
+                  room(values->options) + (safe_id ? 0 : room(address));
     for (size_t i = 0; i < values->label_count; i++)
         size += room(values->labels[i].name) + room(values->labels[i].value);
     struct host *host = mem_zalloc(size);
@@ -53,6 +53,7 @@ struct host *host_new(const struct host *values) {
     host->id = put(&next, values->id);
     host->host = put(&next, values->host);
     host->zone = put(&next, values->zone);
+    host->options = put(&next, values->options);
     host->name = safe_id ? host->id : put(&next, address);
     put_labels(host, values, &next);
     json_incref(host->extra);
@@ -89,8 +90,9 @@ static bool same_labels(const struct host *a, const struct host *b) {
 bool host_equal(const struct host *a, const struct host *b) {
     return a == b ||
            (same_text(a->id, b->id) && same_text(a->host, b->host) &&
-            same_text(a->zone, b->zone) && a->port == b->port && a->weight == b->weight &&
-            a->maxconn == b->maxconn && a->enabled == b->enabled &&
-            a->drain == b->drain && a->backup == b->backup && same_labels(a, b) &&
+            same_text(a->zone, b->zone) && same_text(a->options, b->options) &&
+            a->port == b->port && a->weight == b->weight && a->maxconn == b->maxconn &&
+            a->enabled == b->enabled && a->drain == b->drain && a->backup == b->backup &&
+            same_labels(a, b) &&
             (a->extra == b->extra || json_equal(a->extra, b->extra)));
 }

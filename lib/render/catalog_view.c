@@ -40,6 +40,7 @@ enum {
     HOST_DRAIN,
     HOST_BACKUP,
     HOST_PLAIN,
+    HOST_OPTIONS,
     HOST_LABELS,
     HOST_EXTRA,
     HOST_KEYS,
@@ -47,11 +48,11 @@ enum {
 
 /* Without the first, NULL-terminated. */
 static const char *const host_own_names[HOST_KEYS + 1] = {
-    [HOST_ID] = "id",         [HOST_NAME] = "name",       [HOST_HOST] = "host",
-    [HOST_PORT] = "port",     [HOST_ADDRESS] = "address", [HOST_ZONE] = "zone",
-    [HOST_WEIGHT] = "weight", [HOST_MAXCONN] = "maxconn", [HOST_ENABLED] = "enabled",
-    [HOST_DRAIN] = "drain",   [HOST_BACKUP] = "backup",   [HOST_PLAIN] = "plain",
-    [HOST_LABELS] = "labels", [HOST_EXTRA] = "extra",
+    [HOST_ID] = "id",           [HOST_NAME] = "name",       [HOST_HOST] = "host",
+    [HOST_PORT] = "port",       [HOST_ADDRESS] = "address", [HOST_ZONE] = "zone",
+    [HOST_WEIGHT] = "weight",   [HOST_MAXCONN] = "maxconn", [HOST_ENABLED] = "enabled",
+    [HOST_DRAIN] = "drain",     [HOST_BACKUP] = "backup",   [HOST_PLAIN] = "plain",
+    [HOST_OPTIONS] = "options", [HOST_LABELS] = "labels",   [HOST_EXTRA] = "extra",
 };
 
 static void set_key(lua_State *L, const char *name, lua_Integer key) {
@@ -334,7 +335,8 @@ int host_key(const char *name) {
 
 /* Whether its name, address and weight say all that there is to say. */
 static bool is_plain(const struct host *host) {
-    return host->enabled && !host->drain && !host->backup && !host->maxconn;
+    return host->enabled && !host->drain && !host->backup && !host->maxconn &&
+           !host->options;
 }
 
 static void read_text(struct host_value *value, const char *text) {
@@ -388,6 +390,9 @@ bool host_value_read(const struct host *host, int key, struct host_value *value)
         return true;
     case HOST_BACKUP:
         read_boolean(value, host->backup);
+        return true;
+    case HOST_OPTIONS:
+        read_text(value, host->options);
         return true;
     case HOST_PLAIN:
         read_boolean(value, is_plain(host));

@@ -32,7 +32,8 @@ static bool set_json(struct zk_node *node, json_t *json) {
 static bool decode_host(struct zk_node *node, const struct record_format *format,
                         const char *data, size_t len, struct problems *problems) {
     const struct host *host =
-        data ? format->host(last_part(node->path), data, len, node->path, problems)
+        data ? format->host(last_part(node->path), data, len, node->path,
+                            &(struct record_options){0}, problems)
              : NULL;
     if (host || !problems->count)
         return set_host(node, host);

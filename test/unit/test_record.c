@@ -1,6 +1,13 @@
-/* record.h: the Atlas's records, good and hostile. */
+/* record.h: the Atlas's records, good and hostile; and those of other registries, as
+ * cases in records/<format>: NAME.json is a record, NAME.expected what becomes of it. */
+#include "base/buffer.h"
+#include "base/file.h"
+#include "base/json.h"
 #include "base/mem.h"
+#include "catalog/fields.h"
 #include "record/record.h"
+
+#include <dirent.h>
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +20,8 @@ static const char where[] = "/atlas/local/services/s/hosts/h";
 
 static struct host *decode(const char *id, const char *data, size_t len,
                            struct problems *problems) {
-    return record_format_find("atlas")->host(id, data, len, where, problems);
+    return record_format_find("atlas")->host(id, data, len, where,
+                                             &(struct record_options){0}, problems);
 }
 
 static void test_good_host(void **state) {
@@ -122,11 +130,117 @@ static void test_services_and_vars(void **state) {
     assert_null(record_format_find("nothing"));
 }
 
+/* --- cases in folders --- */
+
+struct folder {
+    const char *name, *format;
+    size_t cases;
+    struct record_options options;
+};
+
+static void describe(const struct host *host, const struct problems *problems,
+                     struct buffer *out) {
+    if (host) {
+        json_t *fields = host_encode(host);
+        buffer_puts(out, "host ");
+        json_write(fields, 0, out);
+        buffer_puts(out, "\n");
+        json_decref(fields);
+    }
+    if (host && host->options)
+        buffer_printf(out, "options %s\n", host->options);
+    for (size_t i = 0; i < problems->count; i++) {
+        assert_string_equal(problems->items[i].where, where);
+        buffer_printf(out, "problem %s\n", problems->items[i].text);
+    }
+}
+
+static void read_text(const char *path, struct buffer *text) {
+    struct error error;
+    if (!file_read(path, 1 << 20, text, &error))
+        fail_msg("%s: %s", error.where, error.text);
+}
+
+static void run_case(const struct folder *folder, const char *path) {
+    struct buffer record = BUFFER_INIT;
+    struct buffer expected = BUFFER_INIT;
+    struct buffer got = BUFFER_INIT;
+    struct problems problems = {0};
+    char *expected_path = mem_printf("%.*s.expected", (int)(strlen(path) - 5), path);
+    read_text(path, &record);
+    read_text(expected_path, &expected);
+    const struct record_format *format = record_format_find(folder->format);
+    struct host *host = format->host("member_0000000001", buffer_str(&record), record.len,
+                                     where, &folder->options, &problems);
+    assert_true(host || problems.count);
+    describe(host, &problems, &got);
+    if (strcmp(buffer_str(&got), buffer_str(&expected)) != 0)
+        fail_msg("%s became\n%s", path, buffer_str(&got));
+    host_unref(host);
+    problems_free(&problems);
+    buffer_free(&record);
+    buffer_free(&expected);
+    buffer_free(&got);
+    free(expected_path);
+}
+
+static void run_folder(const struct folder *folder) {
+    char *at = mem_printf("%s/test/unit/records/%s", SOURCE_DIR, folder->name);
+    struct dirent **names = NULL;
+    size_t cases = 0;
+    int count = scandir(at, &names, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        const char *dot = strrchr(names[i]->d_name, '.');
+        if (dot && !strcmp(dot, ".json")) {
+            char *path = mem_printf("%s/%s", at, names[i]->d_name);
+            run_case(folder, path);
+            free(path);
+            cases++;
+        }
+        free(names[i]);
+    }
+    free(names);
+    free(at);
+    assert_true(cases >= folder->cases);
+}
+
+static void test_other_registries(void **state) {
+    (void)state;
+    static const struct folder folders[] = {
+        {"nerve", "nerve", 20, {0}},
+        {"nerve-trusted", "nerve", 9, {.trust_options = true}},
+        {"serverset", "serverset", 13, {0}},
+        {"serverset-endpoint", "serverset", 4, {.endpoint = "admin"}},
+        {"curator", "curator", 17, {0}},
+        {"curator-ssl", "curator", 2, {.ssl = true}},
+    };
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        run_folder(&folders[i]);
+}
+
+static void test_bad_ids_of_other_registries(void **state) {
+    (void)state;
+    static const char *const names[] = {"nerve", "serverset", "curator"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const struct record_format *format = record_format_find(names[i]);
+        struct problems problems = {0};
+        assert_null(
+            format->host("a\nb", "{}", 2, where, &(struct record_options){0}, &problems));
+        assert_int_equal(problems.count, 1);
+        assert_non_null(strstr(format->path, "/{service}"));
+        problems_free(&problems);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good_host),         cmocka_unit_test(test_bad_hosts),
-        cmocka_unit_test(test_long_values),       cmocka_unit_test(test_bad_id),
+        cmocka_unit_test(test_good_host),
+        cmocka_unit_test(test_bad_hosts),
+        cmocka_unit_test(test_long_values),
+        cmocka_unit_test(test_bad_id),
         cmocka_unit_test(test_services_and_vars),
+        cmocka_unit_test(test_other_registries),
+        cmocka_unit_test(test_bad_ids_of_other_registries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
