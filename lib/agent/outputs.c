@@ -114,12 +114,15 @@ bool outputs_touch_haproxy(const struct outputs *old, const struct outputs *new)
     return false;
 }
 
-static struct plan_side side_of(const struct outputs *outputs, struct plan_file *files) {
+/* Files that are the same in `other` have no part in a plan. */
+static struct plan_side side_of(const struct outputs *outputs,
+                                const struct outputs *other, struct plan_file *files) {
     const struct output *config = outputs_config(outputs);
     struct plan_side side = {buffer_str(&config->text), files, 0};
     for (size_t i = 0; i < outputs->count; i++) {
         const struct output *output = &outputs->items[i];
-        const char *name = output == config ? NULL : name_in(config, output);
+        bool same = output == config || output_same(outputs, other, i);
+        const char *name = same ? NULL : name_in(config, output);
         if (name)
             files[side.file_count++] =
                 (struct plan_file){name, buffer_str(&output->text)};
@@ -130,8 +133,8 @@ static struct plan_side side_of(const struct outputs *outputs, struct plan_file 
 struct plan *outputs_plan(const struct outputs *old, const struct outputs *new,
                           const struct plan_abilities *abilities) {
     struct plan_file *files = mem_zalloc(2 * new->count * sizeof *files);
-    struct plan_side from = side_of(old, files);
-    struct plan_side to = side_of(new, files + new->count);
+    struct plan_side from = side_of(old, new, files);
+    struct plan_side to = side_of(new, old, files + new->count);
     struct plan *plan = plan_new(&from, &to, abilities);
     free(files);
     return plan;

@@ -50,6 +50,10 @@ static void free_expected(struct expected *expected) {
     free(expected);
 }
 
+static bool is_touched(void *arg, const char *backend) {
+    return find_backend(arg, backend) != NULL;
+}
+
 static void note(void *arg, const struct plan_server *server) {
     struct verify *verify = arg;
     struct touched *touched = find_backend(verify, server->backend);
@@ -100,7 +104,7 @@ struct verify *verify_new(const struct plan *plan, const char *config) {
         if (plan->steps[i].backend)
             touch(verify, plan->steps[i].backend);
     if (verify->backends)
-        plan_servers(config, note, verify);
+        plan_servers(config, is_touched, note, verify);
     count_others(verify, plan);
     return verify;
 }

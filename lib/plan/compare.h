@@ -13,7 +13,8 @@ enum phase { PHASE_ADD, PHASE_SET, PHASE_ENABLE, PHASE_MAP, PHASE_DISABLE, PHASE
 struct comparison {
     const struct plan_side *old_side, *new_side;
     const struct plan_abilities *abilities;
-    struct config old, new;
+    struct config before;   /* the defaults that stand before what differs, */
+    struct config old, new; /* which is all that is read of the rest */
     struct plan *plan;
     enum phase *phases;            /* of the plan's steps */
     struct references *references; /* NULL until they are needed */
@@ -29,7 +30,7 @@ bool compare_reload(struct comparison *comparison, const char *format, ...)
 struct plan_step *compare_step(struct comparison *comparison, enum plan_step_kind kind,
                                enum phase phase);
 
-/* All sections; needs both configs. Returns false after a reload was found necessary. */
+/* All sections that were read. Returns false after a reload was found necessary. */
 bool compare_sections(struct comparison *comparison);
 
 /* The server lines of one section, whose other lines are the same. */
@@ -40,7 +41,7 @@ bool compare_servers(struct comparison *comparison, const struct section *old,
 bool compare_files(struct comparison *comparison);
 
 /* The servers that a config refers to by name outside of server lines' names. */
-struct references *references_new(const struct config *config);
+struct references *references_new(const char *text);
 void references_free(struct references *references);
 bool references_have(const struct references *references, const char *backend,
                      const char *server);

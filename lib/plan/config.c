@@ -9,10 +9,12 @@
 /* Where a config is being read. */
 struct reader {
     struct config *config;
+    const struct config *before;
+    bool skim;
+    config_wanted *wanted;
+    void *arg;
+    bool open; /* the last section is being read, not one that is left out */
     struct words words;
-    size_t depth;     /* of .if */
-    size_t *defaults; /* where the sections of defaults stand */
-    size_t defaults_count;
 };
 
 static const struct section_type {
@@ -70,47 +72,73 @@ static const struct section_type *section_type(struct reader *reader,
     return find_type(&word);
 }
 
-/* The defaults that "from" names; without a name the last ones before. Those that a
- * section names are mostly the last ones, too. */
-static const struct proxy *find_defaults(const struct reader *reader, const char *name) {
-    for (size_t i = reader->defaults_count; i-- > 0;) {
-        const struct section *section = &reader->config->sections[reader->defaults[i]];
+/* The defaults of that name; without a name the last ones. Those that a section names are
+ * mostly the last ones, too. */
+static const struct section *find_defaults(const struct config *config,
+                                           const char *name) {
+    for (size_t i = config ? config->defaults_count : 0; i-- > 0;) {
+        const struct section *section = &config->sections[config->defaults[i]];
         if (!name || !strcmp(section->name, name))
-            return section->proxy;
+            return section;
     }
     return NULL;
+}
+
+/* What a section takes from the defaults that "from" names, or from the last ones. */
+static const struct proxy *inherited(const struct reader *reader, const char *from) {
+    const struct section *found = find_defaults(reader->config, from);
+    if (!found)
+        found = find_defaults(reader->before, from);
+    return found ? found->proxy : NULL;
 }
 
 static struct section *add_section(struct config *config, const char *title) {
     config->sections =
         mem_grow(config->sections, config->count, sizeof *config->sections);
-    struct section *section = &config->sections[config->count];
+    struct section *section = &config->sections[config->count++];
     *section = (struct section){.title = mem_strdup(title)};
     section->name = section->title + strlen(section->title);
     return section;
 }
 
-static void start_section(struct reader *reader, const struct section_type *type,
-                          const struct line *line) {
-    struct words *words = &reader->words;
-    words_split(words, line);
-    const char *name = words->count > 1 ? words->at[1] : "";
-    const char *from = NULL;
+/* What the words of a section's first line say. */
+static void read_title(const struct words *words, const char **name, const char **from) {
+    *name = words->count > 1 ? words->at[1] : "";
+    *from = NULL;
     for (size_t i = 1; i + 1 < words->count; i++)
         if (!strcmp(words->at[i], "from"))
-            from = words->at[i + 1];
-    if (name == from || !strcmp(name, "from"))
-        name = "";
+            *from = words->at[i + 1];
+    if (*name == *from || !strcmp(*name, "from"))
+        *name = "";
+}
+
+static bool is_left_out(const struct reader *reader, enum section_kind kind,
+                        const char *name) {
+    return reader->skim && kind != SECTION_DEFAULTS &&
+           (kind != SECTION_SERVERS || !reader->wanted ||
+            !reader->wanted(reader->arg, name));
+}
+
+static void start_section(struct reader *reader, const struct section_type *type,
+                          const struct line *line) {
+    const char *name, *from;
+    /* What nobody asks for need not be split into words. */
+    if (!reader->wanted && is_left_out(reader, type->kind, ""))
+        return;
+    words_split(&reader->words, line);
+    read_title(&reader->words, &name, &from);
+    if (is_left_out(reader, type->kind, name))
+        return;
     char *title = mem_printf("%s%s%s", type->name, *name ? " " : "", name);
     struct section *section = add_section(reader->config, title);
     section->name += *name ? -(ptrdiff_t)strlen(name) : 0;
     section->kind = type->kind;
     section->text = *line;
-    section->conditional = reader->depth > 0;
+    section->conditional = reader->config->depth > 0;
     /* A section of defaults inherits only where it says so. */
     if (section->kind != SECTION_OTHER && (from || section->kind == SECTION_SERVERS))
-        section->inherit = find_defaults(reader, from);
-    reader->config->count++;
+        section->inherit = inherited(reader, from);
+    reader->open = true;
     free(title);
 }
 
@@ -121,22 +149,26 @@ static void read_macro(struct reader *reader, const struct line *line) {
     bool ends = line_is(&word, ".endif");
     if (!begins && !ends && !line_is(&word, ".elif") && !line_is(&word, ".else"))
         return;
-    reader->depth += begins;
-    reader->depth -= ends && reader->depth;
-    reader->config->sections[reader->config->count - 1].conditional = true;
+    struct config *config = reader->config;
+    config->depth += begins;
+    config->depth -= ends && config->depth;
+    if (reader->open)
+        config->sections[config->count - 1].conditional = true;
 }
 
 static void finish_section(struct reader *reader, const char *end) {
-    if (!reader->config->count)
+    struct config *config = reader->config;
+    if (!reader->open)
         return;
-    struct section *section = &reader->config->sections[reader->config->count - 1];
+    reader->open = false;
+    struct section *section = &config->sections[config->count - 1];
     section->text.len = (size_t)(end - section->text.text);
     if (section->kind != SECTION_DEFAULTS)
         return;
     struct line rest = section->text, line;
-    reader->defaults =
-        mem_grow(reader->defaults, reader->defaults_count, sizeof *reader->defaults);
-    reader->defaults[reader->defaults_count++] = reader->config->count - 1;
+    config->defaults =
+        mem_grow(config->defaults, config->defaults_count, sizeof *config->defaults);
+    config->defaults[config->defaults_count++] = config->count - 1;
     section->proxy = mem_zalloc(sizeof *section->proxy);
     proxy_start(section->proxy, section->inherit);
     while (line_next(&rest, &line))
@@ -147,25 +179,37 @@ static void finish_section(struct reader *reader, const char *end) {
     }
 }
 
-void config_parse(struct config *config, const char *text) {
-    struct reader reader = {.config = config};
-    struct line rest = {text, strlen(text)}, line;
-    *config = (struct config){0};
+static void read_config(struct reader *reader, struct line rest) {
+    struct line line;
+    bool begun = reader->before != NULL;
     while (line_next(&rest, &line)) {
-        const struct section_type *type = section_type(&reader, &line);
+        const struct section_type *type = section_type(reader, &line);
         if (type) {
-            finish_section(&reader, line.text);
-            start_section(&reader, type, &line);
-        } else if (!config->count) {
-            add_section(config, "before the first section")->text = line;
-            config->count++;
+            finish_section(reader, line.text);
+            start_section(reader, type, &line);
+        } else if (!begun && !reader->skim) {
+            add_section(reader->config, "before the first section")->text = line;
+            reader->open = true;
         }
+        begun = true;
         if (*line.text == '.')
-            read_macro(&reader, &line);
+            read_macro(reader, &line);
     }
-    finish_section(&reader, rest.text);
-    words_free(&reader.words);
-    free(reader.defaults);
+    finish_section(reader, rest.text);
+    words_free(&reader->words);
+}
+
+void config_parse(struct config *config, struct line text, const struct config *before) {
+    struct reader reader = {.config = config, .before = before};
+    *config = (struct config){.depth = before ? before->depth : 0};
+    read_config(&reader, text);
+}
+
+void config_skim(struct config *config, struct line text, config_wanted *wanted,
+                 void *arg) {
+    struct reader reader = {.config = config, .skim = true, .wanted = wanted, .arg = arg};
+    *config = (struct config){0};
+    read_config(&reader, text);
 }
 
 void config_free(struct config *config) {
@@ -177,5 +221,73 @@ void config_free(struct config *config) {
         free(section->proxy);
     }
     free(config->sections);
+    free(config->defaults);
     *config = (struct config){0};
+}
+
+/* How many bytes are the same from the beginning on. */
+static size_t same_before(const char *a, const char *b, size_t max) {
+    enum { BLOCK = 4096 };
+    size_t i = 0;
+    while (i + BLOCK <= max && !memcmp(a + i, b + i, BLOCK))
+        i += BLOCK;
+    while (i < max && a[i] == b[i])
+        i++;
+    return i;
+}
+
+/* How many bytes are the same at the end. */
+static size_t same_behind(const char *a_end, const char *b_end, size_t max) {
+    enum { BLOCK = 4096 };
+    size_t i = 0;
+    while (i + BLOCK <= max && !memcmp(a_end - i - BLOCK, b_end - i - BLOCK, BLOCK))
+        i += BLOCK;
+    while (i < max && a_end[-1 - (ptrdiff_t)i] == b_end[-1 - (ptrdiff_t)i])
+        i++;
+    return i;
+}
+
+static bool begins_section(struct reader *reader, const char *text, size_t len) {
+    struct line rest = {text, len}, line;
+    return line_next(&rest, &line) && section_type(reader, &line);
+}
+
+/* The beginning of the last line before `at` that begins a section, or of the text. */
+static size_t section_before(struct reader *reader, const char *text, size_t at) {
+    while (at) {
+        const char *newline = memrchr(text, '\n', at - 1);
+        size_t start = newline ? (size_t)(newline - text) + 1 : 0;
+        if (begins_section(reader, text + start, at - start))
+            return start;
+        at = start;
+    }
+    return 0;
+}
+
+/* The beginning of the first line from `at` on that begins a section, or the end. */
+static size_t section_behind(struct reader *reader, const char *text, size_t at,
+                             size_t len) {
+    while (at < len) {
+        const char *newline = memchr(text + at, '\n', len - at);
+        size_t next = newline ? (size_t)(newline - text) + 1 : len;
+        if (begins_section(reader, text + at, next - at))
+            return at;
+        at = next;
+    }
+    return len;
+}
+
+void config_trim(const char *old, const char *new, size_t *before, size_t *after) {
+    struct reader reader = {0};
+    size_t old_len = strlen(old), new_len = strlen(new);
+    size_t shorter = old_len < new_len ? old_len : new_len;
+    size_t at = same_before(old, new, shorter);
+    const char *newline = at ? memrchr(old, '\n', at) : NULL;
+    *before = section_before(&reader, old, newline ? (size_t)(newline - old) + 1 : 0);
+    size_t same = same_behind(old + old_len, new + new_len, shorter - *before);
+    /* The first line that is whole among what is the same. */
+    newline = memchr(old + old_len - same, '\n', same);
+    at = newline ? (size_t)(newline - old) + 1 : old_len;
+    *after = old_len - section_behind(&reader, old, at, old_len);
+    words_free(&reader.words);
 }

@@ -29,14 +29,30 @@ struct section {
     struct proxy *proxy;         /* SECTION_DEFAULTS: what it hands on */
 };
 
-/* A config. Its text is borrowed. */
+/* A config, or some of its sections. Its text is borrowed. */
 struct config {
     struct section *sections;
     size_t count;
+    size_t *defaults; /* which of the sections are those of defaults */
+    size_t defaults_count;
+    size_t depth; /* how many .if are open at its end */
 };
 
-void config_parse(struct config *config, const char *text);
+/* Reads all sections. What they take from sections before the text is in `before`, which
+ * must outlive the config; NULL if it is the whole config. */
+void config_parse(struct config *config, struct line text, const struct config *before);
+
+/* Whether a section that can have servers is wanted; by its name. */
+typedef bool config_wanted(void *arg, const char *name);
+
+/* Reads only the sections of defaults, and those wanted (NULL: none). */
+void config_skim(struct config *config, struct line text, config_wanted *wanted,
+                 void *arg);
 void config_free(struct config *config);
+
+/* Finds the part in which two configs differ, from the beginning of a section to that of
+ * another one or the end: `before` bytes are the same before it, `after` behind it. */
+void config_trim(const char *old, const char *new, size_t *before, size_t *after);
 
 /* Takes the next line that is not blank and no comment, without blanks before it. `rest`
  * moves behind it. */

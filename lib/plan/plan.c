@@ -60,6 +60,22 @@ static void order_steps(struct comparison *comparison) {
     plan->kind = PLAN_RUNTIME;
 }
 
+/* Most of two configs is mostly the same: only the sections from the first to the last
+ * difference are read. */
+static bool compare_configs(struct comparison *comparison) {
+    const char *old = comparison->old_side->config;
+    const char *new = comparison->new_side->config;
+    size_t before, after;
+    config_trim(old, new, &before, &after);
+    size_t old_len = strlen(old) - before - after;
+    size_t new_len = strlen(new) - before - after;
+    config_skim(&comparison->before, (struct line){old, before}, NULL, NULL);
+    const struct config *context = before ? &comparison->before : NULL;
+    config_parse(&comparison->old, (struct line){old + before, old_len}, context);
+    config_parse(&comparison->new, (struct line){new + before, new_len}, context);
+    return compare_sections(comparison);
+}
+
 struct plan *plan_new(const struct plan_side *old, const struct plan_side *new,
                       const struct plan_abilities *abilities) {
     struct plan *plan = mem_zalloc(sizeof *plan);
@@ -67,11 +83,8 @@ struct plan *plan_new(const struct plan_side *old, const struct plan_side *new,
         .old_side = old, .new_side = new, .abilities = abilities, .plan = plan};
     bool go_on = true;
     plan->kind = PLAN_NOTHING;
-    if (strcmp(old->config, new->config) != 0) {
-        config_parse(&comparison.old, old->config);
-        config_parse(&comparison.new, new->config);
-        go_on = compare_sections(&comparison);
-    }
+    if (strcmp(old->config, new->config) != 0)
+        go_on = compare_configs(&comparison);
     if (go_on)
         (void)compare_files(&comparison);
     if (plan->kind == PLAN_RELOAD)
@@ -80,6 +93,7 @@ struct plan *plan_new(const struct plan_side *old, const struct plan_side *new,
         order_steps(&comparison);
     config_free(&comparison.old);
     config_free(&comparison.new);
+    config_free(&comparison.before);
     references_free(comparison.references);
     words_free(&comparison.words[0]);
     words_free(&comparison.words[1]);

@@ -79,9 +79,12 @@ struct plan_server {
     bool disabled;
 };
 
-/* Calls `visit` for every server line of the config, in order, but for those of sections
- * that stand in or have an `.if`: no step is ever about these. */
-void plan_servers(const char *config,
+/* Whether the servers of a backend are wanted. */
+typedef bool plan_wanted(void *arg, const char *backend);
+
+/* Calls `visit` for the server lines of the backends that are wanted, in order, but not
+ * where `.if` stands in them or around them: no step is ever about these. */
+void plan_servers(const char *config, plan_wanted *wanted,
                   void (*visit)(void *arg, const struct plan_server *server), void *arg);
 
 #endif

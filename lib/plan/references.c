@@ -58,8 +58,14 @@ static int compare_names(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-struct references *references_new(const struct config *config) {
-    struct references *references = mem_zalloc(sizeof *references);
+static bool has_any_mark(const char *config) {
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (strstr(config, marks[i]))
+            return true;
+    return false;
+}
+
+static void read_config(struct references *references, const struct config *config) {
     struct words words = {0};
     for (size_t i = 0; i < config->count; i++) {
         struct line rest = config->sections[i].text, line;
@@ -75,6 +81,16 @@ struct references *references_new(const struct config *config) {
     if (references->count)
         qsort(references->names, references->count, sizeof *references->names,
               compare_names);
+}
+
+struct references *references_new(const char *text) {
+    struct references *references = mem_zalloc(sizeof *references);
+    struct config config;
+    if (!has_any_mark(text))
+        return references;
+    config_parse(&config, (struct line){text, strlen(text)}, NULL);
+    read_config(references, &config);
+    config_free(&config);
     return references;
 }
 

@@ -139,7 +139,7 @@ static bool remove_server(struct pair *pair, const struct server *server) {
     if (why)
         return refuse_because(pair, server->name, "removed", why);
     if (!comparison->references)
-        comparison->references = references_new(&comparison->old);
+        comparison->references = references_new(comparison->old_side->config);
     if (references_have(comparison->references, pair->backend, server->name))
         return refuse(pair, server->name, "removed, but the config refers to it");
     struct plan_step *step = add_step(pair, server, PLAN_REMOVE_SERVER, PHASE_REMOVE);
@@ -301,11 +301,11 @@ bool compare_servers(struct comparison *comparison, const struct section *old,
     return done;
 }
 
-void plan_servers(const char *config,
+void plan_servers(const char *config, plan_wanted *wanted,
                   void (*visit)(void *arg, const struct plan_server *server), void *arg) {
     struct config parsed;
     struct words words = {0};
-    config_parse(&parsed, config);
+    config_skim(&parsed, (struct line){config, strlen(config)}, wanted, arg);
     for (size_t i = 0; i < parsed.count; i++) {
         const struct section *section = &parsed.sections[i];
         struct servers servers;
