@@ -1,10 +1,39 @@
 /* What all commands share. */
 #include "cli.h"
 #include "agent/inputs.h"
+#include "base/json.h"
+#include "base/text.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+bool cli_duration(const char *flag, const char *text, int64_t fallback,
+                  int64_t *milliseconds) {
+    *milliseconds = fallback;
+    if (!text || text_duration(text, milliseconds))
+        return true;
+    (void)fprintf(stderr, "hatlas: --%s: expected a duration such as 5s, found '%s'\n",
+                  flag, text);
+    return false;
+}
+
+bool cli_print(const struct buffer *text) {
+    bool done = !text->len || fwrite(text->data, text->len, 1, stdout) == 1;
+    if (done && fflush(stdout) == 0)
+        return true;
+    perror("hatlas: standard output");
+    return false;
+}
+
+bool cli_print_json(const json_t *value) {
+    struct buffer text = BUFFER_INIT;
+    json_write(value, 1, &text);
+    buffer_putc(&text, '\n');
+    bool done = cli_print(&text);
+    buffer_free(&text);
+    return done;
+}
 
 void cli_print_error(const struct error *error) {
     struct buffer line = BUFFER_INIT;

@@ -9,18 +9,33 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct command *const commands[] = {
+const struct command *const commands[] = {
     &command_run,
     &command_render,
     &command_diff,
     &command_check,
+    &command_ls,
+    &command_show,
+    &command_create,
+    &command_set,
+    &command_rm,
+    &command_attach,
+    &command_detach,
+    &command_enable,
+    &command_drain,
+    &command_disable,
+    &command_weight,
+    &command_config,
+    &command_export,
+    &command_import,
+    NULL,
 };
 
-enum { COMMANDS = sizeof commands / sizeof commands[0], FLAGS_MAX = 32 };
+enum { COMMANDS = sizeof commands / sizeof commands[0] - 1, FLAGS_MAX = 32 };
 
 #define COMMON(field) offsetof(struct common_flags, field)
 
-static const struct flag common_flags[] = {
+const struct flag common_flag_table[] = {
     {"config", 'c', "FILE", COMMON(config),
      "settings (default: /etc/hatlas/hatlas.yaml if it is there)"},
     {"source", 's', "SOURCE", COMMON(sources),
@@ -46,10 +61,11 @@ static void print_flags(const struct flag *flags) {
 }
 
 static void print_command_help(const struct command *command) {
-    printf("Usage: hatlas %s [flags]\n\n%s\n\nExamples:\n%s\nFlags:\n", command->name,
+    printf("Usage: hatlas %s [flags]%s%s\n\n%s\n\nExamples:\n%s\nFlags:\n", command->name,
+           command->arguments ? " " : "", command->arguments ? command->arguments : "",
            command->text, command->examples);
     print_flags(command->flags);
-    print_flags(common_flags);
+    print_flags(common_flag_table);
 }
 
 static void print_help(void) {
@@ -57,7 +73,7 @@ static void print_help(void) {
         "hatlas keeps a local HAProxy in step with a service registry in ZooKeeper.\n\n"
         "Usage: hatlas COMMAND [flags]\n\nCommands:\n");
     for (int i = 0; i < COMMANDS; i++)
-        printf("  %-8s %s\n", commands[i]->name, commands[i]->summary);
+        printf("  %-9s %s\n", commands[i]->name, commands[i]->summary);
     printf("\n'hatlas COMMAND --help' explains a command. 'hatlas --version' names the "
            "version.\nExit codes: 0 fine, 1 differences (diff), 2 error.\n");
 }
@@ -120,23 +136,35 @@ static const struct flag *find_row(const struct parser *parser, int found) {
     return NULL;
 }
 
+static bool good_arguments(const struct command *command,
+                           const struct common_flags *common) {
+    if (common->arg_count > command->args_max)
+        (void)fprintf(stderr, "hatlas %s: unexpected argument '%s'\n", command->name,
+                      common->args[command->args_max]);
+    else if (common->arg_count < command->args_min)
+        (void)fprintf(stderr, "hatlas %s: expected %s\n", command->name,
+                      command->arguments);
+    else
+        return true;
+    return false;
+}
+
 static bool parse_flags(const struct command *command, int argc, char **argv,
                         void *flags) {
+    struct common_flags *common = flags;
     struct parser parser = {.count = 0};
     int found;
     add_rows(&parser, command->flags);
-    add_rows(&parser, common_flags);
+    add_rows(&parser, common_flag_table);
     while ((found = getopt_long(argc, argv, parser.letters, parser.options, NULL)) !=
            -1) {
         const struct flag *row = find_row(&parser, found);
         if (!row || !set_flag(row, flags))
             return false;
     }
-    if (optind == argc)
-        return true;
-    (void)fprintf(stderr, "hatlas %s: unexpected argument '%s'\n", command->name,
-                  argv[optind]);
-    return false;
+    common->args = (const char *const *)(argv + optind);
+    common->arg_count = (size_t)(argc - optind);
+    return common->help || good_arguments(command, common);
 }
 
 static int run_command(const struct command *command, int argc, char **argv) {
