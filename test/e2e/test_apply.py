@@ -502,8 +502,9 @@ def test_command_mode(hatlas, haproxy, atlas, source, backend, tmp_path):
     hatlas.wait_answer("teams", "one")
     hatlas.run()
     hatlas.wait_log("first catalog")
-    atlas.put_host("teams", two.port)
-    hatlas.wait_who("teams", {"one", "two"})
+    atlas.put_host("buckets", two.port)
+    hatlas.wait_answer("buckets", "two")
+    parts.wait_for(lambda: (tmp_path / "ran").exists(), "the command")
     assert (tmp_path / "ran").read_text() == "x\n"
 
 
