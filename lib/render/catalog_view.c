@@ -141,6 +141,7 @@ static struct service_view *service_of_hosts(const struct view *hosts) {
 
 bool view_push_item(lua_State *L, const struct view *view, lua_Integer i) {
     void *item = NULL;
+    view_note_read(L, view);
     if (view->kind == VIEW_HOSTS) {
         struct service_view *service = service_of_hosts(view);
         if (i >= 1 && (lua_Unsigned)i <= service->service->host_count)
@@ -246,6 +247,37 @@ static void push_field(lua_State *L, struct service_view *view,
         push_list(L, view, name, NULL);
     else
         lua_pushnil(L);
+}
+
+static const struct field *find_field(const struct field *fields, size_t count,
+                                      const char *name, size_t len) {
+    for (size_t i = 0; i < count; i++)
+        if (!strncmp(fields[i].row->name, name, len) && !fields[i].row->name[len])
+            return &fields[i];
+    return NULL;
+}
+
+void field_path_find(lua_State *L, const char *name, struct field_path *path) {
+    const struct renderer *renderer = state_renderer(L);
+    size_t len = strcspn(name, ".");
+    const struct field *first =
+        find_field(renderer->fields, renderer->field_count, name, len);
+    const char *rest = name + len + (name[len] == '.');
+    *path = (struct field_path){NULL, first};
+    if (first && *rest)
+        *path = (struct field_path){
+            first, find_field(first->members, first->member_count, rest, strlen(rest))};
+    if (!path->field)
+        view_unknown(L, "service", name, service_names(L));
+}
+
+const json_t *field_path_read(lua_State *L, const struct field_path *path,
+                              struct service_view *view) {
+    const json_t *layers[2] = {override(L, view), view->service->fields};
+    for (size_t i = 0; path->outer && i < 2; i++)
+        layers[i] = json_object_get(layers[i], path->outer->row->name);
+    const json_t *value = fields_value(layers, 2, path->field->row->name);
+    return value ? value : path->field->base;
 }
 
 static void push_extra(lua_State *L, const struct service_view *service) {

@@ -13,6 +13,19 @@ void host_keys_push(lua_State *L);
 void service_value_push(lua_State *L, struct service_view *view, lua_Integer key);
 void host_value_push(lua_State *L, const struct host_view *view, lua_Integer key);
 
+/* Where a field of services is: in service_schema, or in an object of it. */
+struct field_path {
+    const struct field *outer; /* NULL: it is none of an object */
+    const struct field *field;
+};
+
+/* Finds "mode" or "cache.max_age". Raises an error where there is no such field. */
+void field_path_find(lua_State *L, const char *name, struct field_path *path);
+
+/* Returns the value as the service has it; NULL if nobody says it. */
+const json_t *field_path_read(lua_State *L, const struct field_path *path,
+                              struct service_view *view);
+
 /* A value of a host that is no table. */
 struct host_value {
     enum { HOST_VALUE_NIL, HOST_VALUE_TEXT, HOST_VALUE_INTEGER, HOST_VALUE_BOOLEAN } kind;

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "render/sandbox.h"
+#include "render/catalog_view.h"
 #include "render/template.h"
 #include "render/view.h"
 
@@ -318,14 +319,78 @@ static int include(lua_State *L) {
     bool params = !lua_isnoneornil(L, 2);
     if (params)
         luaL_checktype(L, 2, LUA_TTABLE);
-    template_run(L, name, params ? 2 : 0);
+    memo_include(L, name, params ? 2 : 0);
     return 0;
 }
 
+/* The service that is item `i` of a list; NULL behind its end. */
+static struct service_view *service_at(lua_State *L, int list, lua_Integer i) {
+    const struct view *view = view_at(L, list);
+    if (!view || !view_push_item(L, view, i))
+        lua_geti(L, list, i);
+    void *item = lua_touserdata(L, -1);
+    bool is_service = view_at(L, -1) && ((struct view *)item)->kind == VIEW_SERVICE;
+    if (!is_service && !lua_isnil(L, -1))
+        luaL_error(L, "expected a list of services");
+    lua_pop(L, 1);
+    return item;
+}
+
+static int include_each(lua_State *L) {
+    const char *name = luaL_checkstring(L, 1);
+    struct service_view *service;
+    luaL_checkany(L, 2);
+    for (lua_Integer i = 1; (service = service_at(L, 2, i)); i++)
+        memo_include_service(L, name, service);
+    return 0;
+}
+
+/* Whether what was found is the value at index 3, or without one whether it is set. */
+static bool has_value(lua_State *L, const json_t *found) {
+    switch (lua_type(L, 3)) {
+    case LUA_TNIL:
+        return found && !json_is_false(found);
+    case LUA_TSTRING:
+        return json_is_string(found) &&
+               !strcmp(json_string_value(found), lua_tostring(L, 3));
+    case LUA_TBOOLEAN:
+        return json_is_boolean(found) && json_is_true(found) == lua_toboolean(L, 3);
+    default:
+        return json_is_integer(found) &&
+               json_integer_value(found) == luaL_checkinteger(L, 3);
+    }
+}
+
+static int where(lua_State *L) {
+    struct field_path path;
+    struct service_view *service;
+    lua_Integer count = 0;
+    lua_settop(L, 3);
+    field_path_find(L, luaL_checkstring(L, 2), &path);
+    lua_newtable(L);
+    for (lua_Integer i = 1; (service = service_at(L, 1, i)); i++) {
+        if (!has_value(L, field_path_read(L, &path, service)))
+            continue;
+        lua_pushlightuserdata(L, service);
+        lua_rawseti(L, 4, ++count);
+    }
+    return 1;
+}
+
 static const luaL_Reg helpers[] = {
-    {"raw", raw},       {"fmt", fmt},         {"lower", lower},   {"address", address},
-    {"sorted", sorted}, {"pairs", pairs},     {"ipairs", ipairs}, {"json", json},
-    {"path", path},     {"include", include}, {NULL, NULL},
+    {"raw", raw},
+    {"fmt", fmt},
+    {"lower", lower},
+    {"address", address},
+    {"sorted", sorted},
+    {"pairs", pairs},
+    {"ipairs", ipairs},
+    {"json", json},
+    {"path", path},
+    {"include", include},
+    {"include_each", include_each},
+    {"where", where},
+    {NULL, NULL},
 };
 
 void helper_open(lua_State *L) {

@@ -35,6 +35,7 @@ void renderer_free(struct renderer *renderer) {
     close_lua(renderer);
     fields_free(renderer->fields, renderer->field_count);
     buffer_free(&renderer->scratch);
+    buffer_free(&renderer->key);
     free(renderer);
 }
 
@@ -79,6 +80,7 @@ bool renderer_render(struct renderer *renderer, const char *template,
     lua_State *L = renderer->lua;
     if (!L)
         return false;
+    templates_refresh(renderer);
     lua_pushcfunction(L, template_on_error);
     lua_pushcfunction(L, render);
     lua_pushlightuserdata(L, (void *)template);
@@ -94,6 +96,7 @@ bool renderer_render(struct renderer *renderer, const char *template,
         return false;
     }
     lua_settop(L, 0);
+    template_end(renderer, template);
     if (renderer->run.memory > COLLECT_ABOVE)
         (void)lua_gc(L, LUA_GCCOLLECT);
     return true;

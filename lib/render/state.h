@@ -16,6 +16,7 @@ enum {
     OUTPUT_MAX = 128 << 20, /* bytes of text */
     SECONDS_MAX = 10,       /* of processor time */
     INCLUDE_MAX = 16,       /* templates in templates */
+    PARAMS_MAX = 8,         /* of an include whose text is kept; others may have more */
 };
 
 /* One template, compiled; kept by name until its file changes. */
@@ -28,6 +29,8 @@ struct run {
     size_t start; /* where this rendering's text begins */
     struct error *error;
     bool failed;                         /* the error is set */
+    bool keeping;                        /* what is being printed may be used again */
+    uint64_t services_reads;             /* how often `services` was read */
     uint64_t steps;                      /* so far */
     uint64_t deadline;                   /* processor time, nanoseconds */
     size_t memory;                       /* held by Lua and the arena */
@@ -67,6 +70,9 @@ struct renderer {
     struct template *templates;
     uint64_t number; /* of the rendering */
     struct buffer scratch;
+    struct buffer key; /* of the text to be kept, and the services in it */
+    const struct service *key_services[PARAMS_MAX];
+    size_t key_count;
     struct run run;
 };
 

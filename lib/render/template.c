@@ -26,10 +26,10 @@ struct identity {
 struct template {
     char *name;
     struct identity identity;
-    uint64_t looked_at; /* number of the rendering */
     struct program program;
     int function; /* in Lua's registry */
     int emit;
+    struct memo memo;
     struct template *next;
 };
 
@@ -139,6 +139,7 @@ static void forget(struct renderer *renderer, struct template *template) {
         luaL_unref(renderer->lua, LUA_REGISTRYINDEX, template->emit);
     }
     program_free(&template->program);
+    memo_clear(&template->memo);
     free(template->name);
     free(template);
 }
@@ -154,15 +155,42 @@ static struct template *add(struct renderer *renderer, const char *name,
     return template;
 }
 
+static bool is_changed(const struct renderer *renderer, const struct template *template) {
+    struct identity identity;
+    char *path = find(renderer, template->name, &identity);
+    bool changed = !path || !same(&template->identity, &identity);
+    free(path);
+    return changed;
+}
+
+void templates_refresh(struct renderer *renderer) {
+    bool changed = false;
+    struct template *next;
+    for (struct template *t = renderer->templates; t; t = next) {
+        next = t->next;
+        if (is_changed(renderer, t)) {
+            forget(renderer, t);
+            changed = true;
+        }
+    }
+    for (struct template *t = renderer->templates; t && changed; t = t->next)
+        memo_clear(&t->memo);
+}
+
+static struct template *find_known(const struct renderer *renderer, const char *name) {
+    struct template *template = renderer->templates;
+    while (template && strcmp(template->name, name) != 0)
+        template = template->next;
+    return template;
+}
+
 /* Returns the template, compiled; NULL with an error. Files are looked at once a
  * rendering, so that all of it is made from one version of each. */
 static struct template *get(lua_State *L, const char *name, struct error *error) {
     struct renderer *renderer = state_renderer(L);
-    struct template *template = renderer->templates;
+    struct template *template = find_known(renderer, name);
     struct identity identity;
-    while (template && strcmp(template->name, name) != 0)
-        template = template->next;
-    if (template && template->looked_at == renderer->number)
+    if (template)
         return template;
     if (!is_good_name(name)) {
         (void)error_set(error, name,
@@ -171,14 +199,9 @@ static struct template *get(lua_State *L, const char *name, struct error *error)
         return NULL;
     }
     char *path = find(renderer, name, &identity);
-    if (path && template && !same(&template->identity, &identity)) {
-        forget(renderer, template);
-        template = NULL;
-    }
     if (!path) {
         not_found(renderer, name, error);
-        template = NULL;
-    } else if (!template) {
+    } else {
         template = add(renderer, name, &identity);
         if (!load(L, template, path, error)) {
             forget(renderer, template);
@@ -186,8 +209,6 @@ static struct template *get(lua_State *L, const char *name, struct error *error)
         }
     }
     free(path);
-    if (template)
-        template->looked_at = renderer->number;
     return template;
 }
 
@@ -214,6 +235,16 @@ void template_run(lua_State *L, const char *name, int params) {
     sandbox_push_globals(L, params);
     lua_call(L, 2, 0);
     run->depth--;
+}
+
+struct memo *template_memo(const struct run *run) {
+    return &run->stack[0]->memo;
+}
+
+void template_end(struct renderer *renderer, const char *name) {
+    struct template *template = find_known(renderer, name);
+    if (template)
+        memo_end(&template->memo, renderer->number);
 }
 
 const char *template_running(const struct run *run) {

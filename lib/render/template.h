@@ -2,7 +2,7 @@
 #ifndef HATLAS_RENDER_TEMPLATE_H
 #define HATLAS_RENDER_TEMPLATE_H
 
-#include "render/state.h"
+#include "render/memo.h"
 
 /* Renders the template in place, with the parameters at the index (0: none) as globals of
  * it. Raises errors. */
@@ -13,6 +13,15 @@ int template_on_error(lua_State *L);
 
 /* The name of the innermost template that was running. */
 const char *template_running(const struct run *run);
+
+/* Looks at the files of all templates, and forgets those that changed. */
+void templates_refresh(struct renderer *renderer);
+
+/* The texts that the outermost template keeps. */
+struct memo *template_memo(const struct run *run);
+
+/* Ends a rendering. */
+void template_end(struct renderer *renderer, const char *name);
 
 /* Frees all compiled templates. */
 void templates_free(struct renderer *renderer);

@@ -70,6 +70,10 @@ void view_push_json(lua_State *L, const json_t *value, const struct view *parent
     }
 }
 
+void view_note_read(lua_State *L, const struct view *view) {
+    state_run(L)->services_reads += view->kind == VIEW_SERVICES;
+}
+
 void view_push_services(lua_State *L) {
     struct view *view = arena_alloc(L, sizeof *view);
     *view = (struct view){VIEW_SERVICES, NULL, "services"};
@@ -166,6 +170,7 @@ static int by_name(lua_State *L) {
 }
 
 static int index_services(lua_State *L, const struct view *view) {
+    view_note_read(L, view);
     if (lua_isinteger(L, 2))
         return view_push_item(L, view, lua_tointeger(L, 2));
     if (lua_type(L, 2) != LUA_TSTRING)
@@ -232,6 +237,7 @@ static int index_view(lua_State *L) {
 }
 
 bool view_list(lua_State *L, const struct view *view, size_t *count) {
+    view_note_read(L, view);
     if (view->kind == VIEW_SERVICES) {
         *count = state_run(L)->catalog->service_count;
         return true;
@@ -362,6 +368,7 @@ static size_t sort_unique(const char **keys, size_t count) {
 
 const char **view_keys(lua_State *L, const struct view *view, size_t *count) {
     const char **keys;
+    view_note_read(L, view);
     if (view->kind == VIEW_SERVICE) {
         keys = service_names(L);
         for (*count = 0; keys[*count];)

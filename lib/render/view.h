@@ -85,6 +85,9 @@ void view_push_raw(lua_State *L, const char *text, size_t len);
 /* Returns the view at the index, NULL if it is something else. */
 const struct view *view_at(lua_State *L, int index);
 
+/* To be called before something is read of a view that may be that of all services. */
+void view_note_read(lua_State *L, const struct view *view);
+
 /* Pushes item `i` of a list of services or hosts, nil behind the end; returns false for
  * any other view. */
 bool view_push_item(lua_State *L, const struct view *view, lua_Integer i);

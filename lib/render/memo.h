@@ -1,0 +1,34 @@
+/* The texts of included templates, kept for the next rendering: most services are the same
+ * as the last time.
+ *
+ * A text is kept if nothing it was made of can differ while its key is the same. Templates
+ * have no state, and the globals are those of the renderer, so what remains are the
+ * parameters, which are the key, the files of the templates, which forget all texts when
+ * one changes, and `services`, of which a rendering notes that it was read. */
+#ifndef HATLAS_RENDER_MEMO_H
+#define HATLAS_RENDER_MEMO_H
+
+#include "render/view.h"
+
+/* Texts by what they were made of. Starts zeroed. */
+struct memo {
+    struct memo_text *texts;
+    struct memo_text *first, *last; /* used in this rendering */
+    size_t used;
+    uint64_t previous; /* rendering */
+};
+
+/* Includes the template with the parameters at the index (0: none) as its globals: from
+ * the texts that are kept where that is right. Raises errors. */
+void memo_include(lua_State *L, const char *name, int params);
+
+/* Includes the template with the service as its global `service`. */
+void memo_include_service(lua_State *L, const char *name, struct service_view *view);
+
+/* To be called after a rendering: drops texts that it used no more. */
+void memo_end(struct memo *memo, uint64_t rendering);
+
+/* Drops all texts. */
+void memo_clear(struct memo *memo);
+
+#endif
