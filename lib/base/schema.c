@@ -105,6 +105,7 @@ static const char *const type_names[] = {
     [SCHEMA_ADDRESS] = "an address such as 127.0.0.1:8000, [::1]:80 or /run/x.sock",
     [SCHEMA_URI_PATH] = "a path that begins with '/', without spaces and quotes",
     [SCHEMA_PERCENT] = "a percentage such as 30%",
+    [SCHEMA_STATUS] = "HTTP status codes such as 200, or \"200,204,300-399\"",
     [SCHEMA_OBJECT] = "an object",
     [SCHEMA_MAP_OF_TEXT] = "an object with strings",
     [SCHEMA_MAP_OF_OBJECTS] = "an object with objects",
@@ -143,6 +144,8 @@ static void describe_expected(const struct schema *row, struct buffer *out) {
         buffer_puts(out, type_names[row->type]);
         if (row->type == SCHEMA_PERCENT)
             describe_limits(row, "%", out);
+        else if (row->type == SCHEMA_URI_PATH)
+            describe_size(row, "bytes", out);
     }
 }
 
@@ -263,6 +266,29 @@ static bool is_uri_path(const char *text) {
     return text[0] == '/' && !strpbrk(text, " \"'\\");
 }
 
+static bool take_code(const char **text) {
+    const char *p = *text;
+    if (p[0] < '1' || p[0] > '5' || strspn(p, "0123456789") != 3)
+        return false;
+    *text = p + 3;
+    return true;
+}
+
+static bool is_status(const char *text) {
+    for (;; text++) {
+        const char *first = text;
+        if (!take_code(&text))
+            return false;
+        if (*text == '-') {
+            const char *last = ++text;
+            if (!take_code(&text) || strncmp(first, last, 3) > 0)
+                return false;
+        }
+        if (*text != ',')
+            return !*text;
+    }
+}
+
 static bool is_choice(const struct schema *row, const char *text) {
     for (const char *const *choice = row->choices; *choice; choice++)
         if (!strcmp(*choice, text))
@@ -284,11 +310,13 @@ static bool good_string(const struct schema *row, const char *text, size_t len) 
     case SCHEMA_ADDRESS:
         return is_address(text);
     case SCHEMA_URI_PATH:
-        return is_uri_path(text);
+        return is_uri_path(text) && in_limits(row, (int64_t)len);
     case SCHEMA_DURATION:
         return text_duration(text, &number) && in_limits(row, number);
     case SCHEMA_PERCENT:
         return text_percent(text, &number) && in_limits(row, number);
+    case SCHEMA_STATUS:
+        return len < 256 && is_status(text);
     case SCHEMA_CHOICE:
         return is_choice(row, text);
     default:
@@ -296,10 +324,23 @@ static bool good_string(const struct schema *row, const char *text, size_t len) 
     }
 }
 
+/* A status is a number to YAML and JSON, and a text where it is one of several. */
+static json_t *status_from_number(const struct schema *row, const json_t *value) {
+    char text[24];
+    if (!json_is_integer(value) ||
+        (row->type != SCHEMA_STATUS && row->type != SCHEMA_CHOICE))
+        return NULL;
+    (void)snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    return good_string(row, text, strlen(text)) ? json_string(text) : NULL;
+}
+
 static json_t *check_string(const struct checker *checker,
                             const struct subject *subject) {
     const json_t *value = subject->value;
     const struct schema *row = subject->row;
+    json_t *status = status_from_number(row, value);
+    if (status)
+        return status;
     /* 0 needs no unit, and without quotes YAML makes it a number. */
     if (row->type == SCHEMA_DURATION && json_is_integer(value) &&
         !json_integer_value(value) && in_limits(row, 0))
@@ -338,8 +379,9 @@ static json_t *check_size(const struct checker *checker, const struct subject *s
 
 static struct schema item_row(const struct schema *row) {
     struct schema item = {.name = row->name, .rows = row->rows, .type = SCHEMA_OBJECT};
+    item.choices = row->choices;
     if (row->type == SCHEMA_LIST_OF_TEXT)
-        item.type = SCHEMA_TEXT;
+        item.type = row->choices ? SCHEMA_CHOICE : SCHEMA_TEXT;
     else if (row->type == SCHEMA_LIST_OF_NAMES)
         item.type = SCHEMA_NAME;
     return item;

@@ -15,11 +15,13 @@ enum schema_type {
     SCHEMA_HOST,         /* text_is_host() */
     SCHEMA_ADDRESS,      /* "host:port", "[v6]:port", ":port", "unix@/path" or "/path" */
     SCHEMA_PATH,         /* a file's path: SCHEMA_TEXT that is not empty */
-    SCHEMA_URI_PATH,     /* begins with '/', no space, quote or control character */
+    SCHEMA_URI_PATH,     /* begins with '/', no space, quote or control character, min to
+                            max bytes */
     SCHEMA_DURATION,     /* text_duration(), min to max milliseconds */
     SCHEMA_PERCENT,      /* text_percent() */
     SCHEMA_CHOICE,       /* one of `choices` */
-    SCHEMA_LIST_OF_TEXT, /* min to max items */
+    SCHEMA_STATUS,       /* HTTP status codes and ranges: "200,204,300-399", or 200 */
+    SCHEMA_LIST_OF_TEXT, /* min to max items, each one of `choices` if there are any */
     SCHEMA_LIST_OF_NAMES,
     SCHEMA_LIST_OF_OBJECTS, /* each as `rows` say */
     SCHEMA_OBJECT,          /* as `rows` say; without rows any object */

@@ -22,15 +22,40 @@ const struct schema host_schema[] = {
 };
 
 static const char *const modes[] = {"http", "tcp", NULL};
-static const char *const check_types[] = {"http", "tcp", "none", NULL};
+static const char *const check_types[] = {"http",  "tcp",   "none", "redis",
+                                          "pgsql", "mysql", "smtp", NULL};
+static const char *const check_methods[] = {"GET", "HEAD", "OPTIONS", NULL};
 static const char *const balances[] = {"roundrobin", "static-rr", "leastconn", "first",
                                        "source",     "uri",       "random",    NULL};
+static const char *const zone_choices[] = {"prefer", "weigh", "strict", "any", NULL};
+static const char *const all_down[] = {"fail", "panic", NULL};
+static const char *const verify[] = {"required", "none", NULL};
+static const char *const protocols[] = {"h1", "h2", NULL};
+static const char *const proxy_versions[] = {"v1", "v2", NULL};
+static const char *const retry_causes[] = {"conn-failure",
+                                           "empty-response",
+                                           "response-timeout",
+                                           "junk-response",
+                                           "500",
+                                           "502",
+                                           "503",
+                                           "504",
+                                           NULL};
+
+enum { MINUTE = 60000, HOUR = 60 * MINUTE, DAY = 24 * HOUR };
 
 static const struct schema check_schema[] = {
     {"type", SCHEMA_CHOICE, .choices = check_types,
      .text = "how a host is checked; default: http with a path, else tcp"},
-    {"path", SCHEMA_URI_PATH, .text = "what an http check asks for"},
-    {"interval", SCHEMA_DURATION, "\"2s\"", .min = 10, .max = 3600000,
+    {"path", SCHEMA_URI_PATH, .min = 1, .max = 1024, .text = "http: what is asked for"},
+    {"method", SCHEMA_CHOICE, "\"GET\"", .choices = check_methods,
+     .text = "http: how it is asked for"},
+    {"host", SCHEMA_HOST, .text = "http: Host header, without one HTTP/1.0 is spoken"},
+    {"status", SCHEMA_STATUS, .text = "http: answers that are good; default: 200-399"},
+    {"user", SCHEMA_NAME, "\"haproxy\"", .text = "pgsql, mysql: who logs in"},
+    {"port", SCHEMA_INT, .min = 1, .max = 65535,
+     .text = "port that is checked; default: the host's own"},
+    {"interval", SCHEMA_DURATION, "\"2s\"", .min = 10, .max = HOUR,
      .text = "time between checks"},
     {"rise", SCHEMA_INT, "2", .min = 1, .max = 100, .text = "good checks until it is up"},
     {"fall", SCHEMA_INT, "3", .min = 1, .max = 100,
@@ -38,7 +63,13 @@ static const struct schema check_schema[] = {
     {0},
 };
 
-enum { DAY = 86400000 };
+static const struct schema agent_schema[] = {
+    {"port", SCHEMA_INT, .min = 1, .max = 65535,
+     .text = "where each host's agent answers; not said: there is none"},
+    {"interval", SCHEMA_DURATION, "\"2s\"", .min = 10, .max = HOUR,
+     .text = "time between questions"},
+    {0},
+};
 
 static const struct schema timeouts_schema[] = {
     {"connect", SCHEMA_DURATION, .min = 1, .max = DAY, .text = "to connect to a host"},
@@ -51,6 +82,42 @@ static const struct schema timeouts_schema[] = {
     {0},
 };
 
+static const struct schema sticky_schema[] = {
+    {"cookie", SCHEMA_NAME, .text = "http: cookie that HAProxy gives to clients"},
+    {"header", SCHEMA_NAME, .text = "http: request header that decides, by its hash"},
+    {0},
+};
+
+static const struct schema limit_schema[] = {
+    {"rate", SCHEMA_INT, .min = 1, .max = 1000000000,
+     .text = "http: requests of one caller in `period`, more get a 429"},
+    {"period", SCHEMA_DURATION, "\"1s\"", .min = 1000, .max = DAY,
+     .text = "time that `rate` is counted in"},
+    {"requests", SCHEMA_INT, .min = 1, .max = 1000000,
+     .text = "http: requests at once, more get a 503"},
+    {"queue", SCHEMA_INT, .min = 1, .max = 1000000,
+     .text = "http: requests that wait for a host, more get a 503"},
+    {0},
+};
+
+static const struct schema tls_schema[] = {
+    {"enabled", SCHEMA_BOOL,
+     .text = "whether hosts are spoken to by TLS; default: with any of the other keys"},
+    {"verify", SCHEMA_CHOICE, .choices = verify,
+     .text = "whether a host's certificate must be good; default: required"},
+    {"name", SCHEMA_HOST,
+     .text = "name that the certificate must have, sent as SNI; default: the service's"},
+    {"ca", SCHEMA_NAME,
+     .text = "who must have signed it: a name in haproxy.ca_files; default: haproxy.ca"},
+    {0},
+};
+
+static const struct schema cache_schema[] = {
+    {"max_age", SCHEMA_DURATION, .min = 1000, .max = HOUR,
+     .text = "http: answers are kept, those that don't say how long for this long"},
+    {0},
+};
+
 const struct schema service_schema[] = {
     {"mode", SCHEMA_CHOICE, "\"http\"", .choices = modes, .text = "http or tcp"},
     {"port", SCHEMA_INT, .min = 1, .max = 65535,
@@ -58,10 +125,34 @@ const struct schema service_schema[] = {
     {"balance", SCHEMA_CHOICE, "\"roundrobin\"", .choices = balances,
      .text = "how hosts are chosen (HAProxy: balance)"},
     {"check", SCHEMA_OBJECT, "{}", .rows = check_schema, .text = "health checks"},
+    {"agent", SCHEMA_OBJECT, "{}", .rows = agent_schema,
+     .text = "agents on the hosts that tell their load or state (HAProxy: agent-check)"},
+    {"eject_after", SCHEMA_INT, .min = 1, .max = 100000,
+     .text = "errors in a row after which a host is down, in real traffic"},
+    {"slow_start", SCHEMA_DURATION, .min = 1000, .max = HOUR,
+     .text = "time in which a host that came up gets its full share"},
     {"timeouts", SCHEMA_OBJECT, "{}", .rows = timeouts_schema, .text = "time-outs"},
     {"maxconn", SCHEMA_INT, .min = 1, .max = 1000000,
      .text = "default for its hosts: connections at once"},
+    {"limit", SCHEMA_OBJECT, "{}", .rows = limit_schema,
+     .text = "protection from too many requests"},
     {"retries", SCHEMA_INT, .min = 0, .max = 10, .text = "tries after the first"},
+    {"retry_on", SCHEMA_LIST_OF_TEXT, .max = 8, .choices = retry_causes,
+     .text = "http: what is tried again (HAProxy: retry-on)"},
+    {"idempotent", SCHEMA_BOOL, "false",
+     .text = "http: true if POST and PATCH may be sent twice too"},
+    {"zones", SCHEMA_CHOICE, "\"prefer\"", .choices = zone_choices,
+     .text = "hosts of zones other than node.zone: a reserve, few requests, none, alike"},
+    {"on_all_down", SCHEMA_CHOICE, "\"fail\"", .choices = all_down,
+     .text = "panic: if no host is up, all are tried"},
+    {"sticky", SCHEMA_OBJECT, "{}", .rows = sticky_schema,
+     .text = "one client, one host"},
+    {"tls", SCHEMA_OBJECT, "{}", .rows = tls_schema, .text = "TLS to the hosts"},
+    {"protocol", SCHEMA_CHOICE, "\"h1\"", .choices = protocols,
+     .text = "http: version spoken with the hosts, HTTP/1.1 or HTTP/2"},
+    {"proxy_protocol", SCHEMA_CHOICE, .choices = proxy_versions,
+     .text = "version of the PROXY protocol that the hosts expect"},
+    {"cache", SCHEMA_OBJECT, "{}", .rows = cache_schema, .text = "cache of answers"},
     {"labels", SCHEMA_MAP_OF_TEXT, .text = "free names and values"},
     {"aliases", SCHEMA_LIST_OF_NAMES, .max = 64, .text = "more names it is reached by"},
     {0},

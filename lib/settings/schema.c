@@ -17,6 +17,8 @@ static const char *const routing_modes[] = {"acl", "map", "auto", NULL};
 static const char *const checks[] = {"haproxy", "none", NULL};
 static const char *const controls[] = {"supervise", "master-socket", "systemd", "command",
                                        NULL};
+static const char *const resolve_modes[] = {"start", "dns", NULL};
+static const char *const request_log_formats[] = {"json", "haproxy", NULL};
 static const char *const empty_service[] = {"keep", "allow", NULL};
 static const char *const log_levels[] = {"error", "warning", "notice",
                                          "info",  "debug",   NULL};
@@ -26,8 +28,9 @@ static const struct schema node_rows[] = {
     {"name", SCHEMA_TEXT, .min = 1, .max = 253,
      .text = "what this machine is called; default: its host name"},
     {"zone", SCHEMA_TEXT, .min = 1, .max = 64,
-     .text = "failure domain it stands in, for templates; the shipped ones do not look "
-             "at it yet"},
+     .text = "failure domain it stands in: its hosts are preferred"},
+    {"near_zones", SCHEMA_LIST_OF_TEXT, "[]", .max = 16,
+     .text = "other failure domains, the nearest first"},
     {0},
 };
 
@@ -78,10 +81,27 @@ static const struct schema services_rows[] = {
 static const struct schema routing_rows[] = {
     {"header", SCHEMA_TEXT, "\"Runscope-Service\"", .min = 1, .max = 128,
      .text = "request header that names the service"},
+    {"caller", SCHEMA_TEXT, "\"Runscope-Caller\"", .min = 1, .max = 128,
+     .text = "request header that names the caller"},
+    {"request_id", SCHEMA_TEXT, "\"X-Request-ID\"", .max = 128,
+     .text = "request header with an id, made where there is none; empty: not at all"},
     {"bind", SCHEMA_ADDRESS, "\"127.0.0.1:8000\"",
      .text = "where clients reach the services"},
+    {"socket", SCHEMA_PATH, .max = SOCKET_MAX,
+     .text = "Unix socket on which they reach them too"},
     {"mode", SCHEMA_CHOICE, "\"auto\"", .choices = routing_modes,
      .text = "acl: one ACL a service; map: one map; auto: acl up to 32 services"},
+    {"host", SCHEMA_BOOL, "true",
+     .text = "whether Host names the service where the header does not"},
+    {"suffix", SCHEMA_HOST, .text = "domain below which each service has its host name"},
+    {"path", SCHEMA_BOOL, "false",
+     .text = "whether the first part of the path names it where nothing else does"},
+    {"tcp_address", SCHEMA_HOST, "\"127.0.0.1\"",
+     .text = "where the ports of tcp services are"},
+    {"tcp_port_min", SCHEMA_INT, "1024", .min = 1, .max = 65535,
+     .text = "least port that a tcp service may have"},
+    {"tcp_port_max", SCHEMA_INT, "65535", .min = 1, .max = 65535,
+     .text = "greatest port that a tcp service may have"},
     {0},
 };
 
@@ -118,6 +138,26 @@ static const struct schema haproxy_rows[] = {
      .text = "until an old worker is ended after a reload"},
     {"stats", SCHEMA_ADDRESS, "\"127.0.0.1:8404\"",
      .text = "where HAProxy shows its statistics and metrics"},
+    {"user", SCHEMA_NAME, .text = "who it runs as, if root starts it"},
+    {"group", SCHEMA_NAME, .text = "the group it runs as, if root starts it"},
+    {"threads", SCHEMA_INT, .min = 1, .max = 64,
+     .text = "its threads; default: one a core"},
+    {"maxconn", SCHEMA_INT, .min = 1, .max = 10000000,
+     .text = "its connections at once; default: what its limits allow"},
+    {"resolve", SCHEMA_CHOICE, "\"start\"", .choices = resolve_modes,
+     .text = "when names of hosts are looked up: at the start, or always anew"},
+    {"ca", SCHEMA_PATH, "\"@system-ca\"",
+     .text = "file with the authorities that sign the certificates of hosts"},
+    {"ca_files", SCHEMA_MAP_OF_TEXT, "{}",
+     .text = "other such files by the name that services have for them"},
+    {"error_files", SCHEMA_MAP_OF_TEXT, "{}",
+     .text = "by status: file with the whole answer that HAProxy gives"},
+    {"cache_size", SCHEMA_INT, "64", .min = 1, .max = 4095,
+     .text = "megabytes for the answers of services that ask for a cache"},
+    {"log", SCHEMA_TEXT, .min = 1, .max = 256,
+     .text = "where a line a request goes: address, socket, stdout or stderr"},
+    {"log_format", SCHEMA_CHOICE, "\"json\"", .choices = request_log_formats,
+     .text = "how such a line is written; haproxy: as option httplog does"},
     {0},
 };
 
@@ -144,8 +184,9 @@ static const struct schema guard_rows[] = {
 };
 
 static const struct schema status_rows[] = {
-    {"listen", SCHEMA_ADDRESS,
-     .text = "where the status page and metrics are; not set: nowhere; no effect yet"},
+    {"enabled", SCHEMA_BOOL, "true", .text = "false: show nothing"},
+    {"listen", SCHEMA_ADDRESS, "\"127.0.0.1:8126\"",
+     .text = "where the status page, the JSON and the metrics are: an address or a socket"},
     {0},
 };
 
@@ -182,7 +223,7 @@ const struct schema settings_schema[] = {
     {"cache", SCHEMA_PATH, "\"/var/lib/hatlas/catalog.json\"",
      .text = "file that keeps the last catalog"},
     {"status", SCHEMA_OBJECT, "{}", .rows = status_rows,
-     .text = "hatlas's own status; no effect yet"},
+     .text = "hatlas's own status, over HTTP"},
     {"log", SCHEMA_OBJECT, "{}", .rows = log_rows, .text = "the log, on standard error"},
     {"vars", SCHEMA_OBJECT, "{}", .text = "free values for templates"},
     {0},

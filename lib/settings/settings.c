@@ -79,6 +79,7 @@ static void fill_scalars(struct loader *loader) {
     settings->guard.grace = loader_duration(loader, "guard.grace");
     settings->cache = loader_text(loader, "cache");
     settings->status_listen = loader_text(loader, "status.listen");
+    settings->status_enabled = json_is_true(loader_get(loader, "status.enabled"));
     const char *format = json_string_value(loader_get(loader, "log.format"));
     settings->log.format = strcmp(format, "json") != 0 ? LOG_LOGFMT : LOG_JSON;
     (void)log_level_parse(json_string_value(loader_get(loader, "log.level")),
@@ -86,13 +87,35 @@ static void fill_scalars(struct loader *loader) {
 }
 
 /* RFC 9110, 5.6.2: what the name of a header is made of. */
-static void check_header(const struct loader *loader) {
+static void check_header(const struct loader *loader, const char *key) {
     static const char token[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                 "0123456789!#$%&'*+-.^_`|~";
-    const char *header = json_string_value(loader_get(loader, "routing.header"));
+    const char *header = json_string_value(loader_get(loader, key));
     if (header[strspn(header, token)])
-        loader_fault(loader, "routing.header",
+        loader_fault(loader, key,
                      "expected the name of a header, found the string \"%s\"", header);
+}
+
+/* HAProxy has error files for these only (configuration manual, "errorfile"). */
+static void check_error_files(const struct loader *loader) {
+    static const char codes[] = " 200 400 401 403 404 405 407 408 410 413 425 429 500"
+                                " 501 502 503 504 ";
+    const char *status;
+    json_t *path;
+    json_object_foreach((json_t *)loader_get(loader, "haproxy.error_files"), status,
+                        path) {
+        char word[8];
+        (void)snprintf(word, sizeof word, " %s ", status);
+        if (strlen(status) != 3 || !strstr(codes, word))
+            loader_fault(loader, "haproxy.error_files",
+                         "expected one of%sas a key, found \"%s\"", codes, status);
+    }
+}
+
+static void check_ports(const struct loader *loader) {
+    if (json_integer_value(loader_get(loader, "routing.tcp_port_min")) >
+        json_integer_value(loader_get(loader, "routing.tcp_port_max")))
+        loader_fault(loader, "routing.tcp_port_max", "is less than routing.tcp_port_min");
 }
 
 static struct settings *finish(struct loader *loader, size_t faults) {
@@ -101,7 +124,11 @@ static struct settings *finish(struct loader *loader, size_t faults) {
     loader_flags(loader);
     fill_scalars(loader);
     fill_haproxy(loader);
-    check_header(loader);
+    check_header(loader, "routing.header");
+    check_header(loader, "routing.caller");
+    check_header(loader, "routing.request_id");
+    check_error_files(loader);
+    check_ports(loader);
     loader_sources(loader);
     loader_outputs(loader);
     loader_template_dirs(loader);
@@ -191,33 +218,33 @@ void settings_free(struct settings *settings) {
     free(settings);
 }
 
-static json_t *pick(const json_t *object, const char *const *names) {
+/* What the table has below a key, null where it is not set: templates take an unknown
+ * name for an error. */
+static json_t *globals_below(const json_t *tree, const char *key) {
+    const json_t *object = json_object_get(tree, key);
     json_t *out = json_object();
-    for (; *names; names++)
-        if (json_object_get(object, *names))
-            (void)json_object_set(out, *names, json_object_get(object, *names));
+    for (const struct schema *row = schema_find(settings_schema, key)->rows; row->name;
+         row++) {
+        json_t *value = json_object_get(object, row->name);
+        (void)json_object_set(out, row->name, value ? value : json_null());
+    }
     return out;
 }
 
 json_t *settings_globals(const struct settings *settings) {
-    static const char *const haproxy[] = {"binary",          "socket", "master_socket",
-                                          "hard_stop_after", "stats",  NULL};
     const json_t *tree = settings->tree;
     json_t *globals = json_object();
-    json_t *node = json_object();
+    json_t *node = globals_below(tree, "node");
     json_t *outputs = json_object();
     (void)json_object_set_new(node, "name", json_string(settings->node_name));
-    if (settings->node_zone)
-        (void)json_object_set_new(node, "zone", json_string(settings->node_zone));
     for (size_t i = 0; i < settings->output_count; i++)
         if (!json_object_get(outputs, settings->outputs[i].template))
             (void)json_object_set_new(outputs, settings->outputs[i].template,
                                       json_string(settings->outputs[i].path));
     (void)json_object_set_new(globals, "realm", json_string(settings->realm));
     (void)json_object_set_new(globals, "node", node);
-    (void)json_object_set(globals, "routing", json_object_get(tree, "routing"));
-    (void)json_object_set_new(globals, "haproxy",
-                              pick(json_object_get(tree, "haproxy"), haproxy));
+    (void)json_object_set_new(globals, "routing", globals_below(tree, "routing"));
+    (void)json_object_set_new(globals, "haproxy", globals_below(tree, "haproxy"));
     (void)json_object_set_new(globals, "outputs", outputs);
     (void)json_object_set(globals, "vars", json_object_get(tree, "vars"));
     return globals;

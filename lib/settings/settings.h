@@ -75,6 +75,7 @@ struct settings {
     } guard;
     char *cache;
     char *status_listen;
+    bool status_enabled;
     struct {
         enum log_level level;
         enum log_format format;
@@ -114,7 +115,8 @@ struct settings *settings_parse(const char *text, size_t len, const char *name,
 void settings_free(struct settings *settings);
 
 /* Returns a new object with what templates see as globals: realm, node {name, zone},
- * routing {header, bind, mode}, haproxy {…}, vars {…}, outputs (template name → path). */
+ * routing {…}, haproxy {…}, vars {…}, outputs (template name → path). Keys that are not
+ * set are null. */
 json_t *settings_globals(const struct settings *settings);
 
 /* The output that HAProxy reads, or NULL. */

@@ -24,10 +24,15 @@
 static const char default_options[] =
     "globals:\n"
     "  realm: local\n"
-    "  node: {name: node-1, zone: null}\n"
-    "  routing: {header: Runscope-Service, bind: '127.0.0.1:8000', mode: auto}\n"
+    "  node: {name: node-1, zone: null, near_zones: []}\n"
+    "  routing: {header: Runscope-Service, caller: Runscope-Caller,\n"
+    "            request_id: X-Request-ID, bind: '127.0.0.1:8000', socket: null,\n"
+    "            mode: auto, host: true, suffix: null, path: false,\n"
+    "            tcp_address: 127.0.0.1, tcp_port_min: 1024, tcp_port_max: 65535}\n"
     "  haproxy: {socket: /tmp/hatlas-test.sock, hard_stop_after: 15m,\n"
-    "            stats: '127.0.0.1:8404'}\n"
+    "            stats: '127.0.0.1:8404', user: null, group: null, threads: null,\n"
+    "            maxconn: null, resolve: start, ca: '@system-ca', ca_files: {},\n"
+    "            error_files: {}, cache_size: 64, log: null, log_format: json}\n"
     "  outputs: {haproxy.cfg: /run/hatlas/haproxy.cfg,\n"
     "            services.map: /run/hatlas/services.map, hosts: /etc/hosts.d/atlas}\n"
     "  vars: {}\n";
@@ -626,23 +631,70 @@ static const char *const kinds[] = {
     "hosts: [{host: 127.0.0.1, port: 81, weight: 3, maxconn: 10, enabled: false}]",
     "hosts: [], retries: 1, maxconn: 7,"
     "timeouts: {connect: 1s, server: 5s, queue: 1s, tunnel: 1m}",
-    "check: {type: none}, balance: leastconn, maxconn: 9,"
+    "check: {type: none}, balance: leastconn, maxconn: 9, slow_start: 5s, agent: {port: "
+    "9},"
     "hosts: [{host: localhost, port: 81, drain: true}, {host: '::1', port: 81}]",
     "balance: source, check: {type: http}, hosts: [{host: 127.0.0.1, port: 81}]",
     "balance: random, check: {type: tcp, path: /x}, labels: {a: \"it's\"}, retries: 0,"
     "hosts: [{host: 127.0.0.1, port: 81, zone: a, id: \"it's # $HOME\"}]",
+    "check: {path: \"/a#b$HOME\", host: a.example, status: '200-299,404', method: HEAD,"
+    "rise: 1, fall: 2, port: 99}, slow_start: 10s, eject_after: 5,"
+    "agent: {port: 7000, interval: 1s}, zones: weigh,"
+    "hosts: [{host: 127.0.0.1, port: 81, zone: a}, {host: 127.0.0.1, port: 82, zone: b}]",
+    "sticky: {cookie: SRV}, idempotent: true, retry_on: [conn-failure, 500],"
+    "hosts: [{host: 127.0.0.1, port: 81}, {host: 127.0.0.1, port: 82, zone: c}]",
+    "sticky: {header: X-User}, on_all_down: panic, check: {path: /, status: 200},"
+    "hosts: [{host: 127.0.0.1, port: 81}, {host: 127.0.0.1, port: 82, drain: true}]",
+    "tls: {verify: none}, protocol: h2, proxy_protocol: v2, on_all_down: panic,"
+    "idempotent: true, hosts: [{host: 127.0.0.1, port: 81}]",
+    "tls: {name: x.example, ca: other}, check: {path: /}, proxy_protocol: v1,"
+    "hosts: [{host: localhost, port: 81}]",
+    "tls: {enabled: true, ca: unknown}, zones: strict, balance: uri, slow_start: 1s,"
+    "hosts: [{host: 127.0.0.1, port: 81, zone: b}, {host: 127.0.0.1, port: 82, zone: a}]",
+    "protocol: h2, balance: first, eject_after: 1, agent: {port: 5}, slow_start: 5s,"
+    "hosts: [{host: 127.0.0.1, port: 81, zone: b, backup: true}]",
+    "cache: {max_age: 1500ms}, maxconn: 3, balance: static-rr, slow_start: 5s,"
+    "limit: {rate: 10, period: 10s, requests: 4, queue: 3}, hosts: []",
     "mode: tcp, port: 3%03zu, timeouts: {client: 5s},"
     "hosts: [{host: 127.0.0.1, port: 81, backup: true, maxconn: 3, drain: true}]",
     "mode: tcp, hosts: [{host: 127.0.0.1, port: 81}]",
-    "mode: tcp, port: 4%03zu, hosts: []",
+    "mode: tcp, port: 4%03zu, hosts: [], on_all_down: panic",
+    "mode: tcp, port: 4242, check: {type: redis}, hosts: []",
+    "mode: tcp, port: 443, check: {type: redis}, hosts: []",
+    "mode: tcp, port: 5%03zu, check: {type: redis}, balance: source,"
+    "hosts: [{host: 127.0.0.1, port: 81}]",
+    "mode: tcp, port: 6%03zu, check: {type: pgsql, user: me}, eject_after: 3,"
+    "hosts: [{host: 127.0.0.1, port: 81}]",
+    "mode: tcp, port: 7%03zu, check: {type: mysql}, on_all_down: panic,"
+    "hosts: [{host: 127.0.0.1, port: 81}]",
+    "mode: tcp, port: 8%03zu, check: {type: smtp}, tls: {enabled: true},"
+    "sticky: {cookie: a, header: b}, cache: {max_age: 5s}, limit: {rate: 4},"
+    "idempotent: true, protocol: h2, proxy_protocol: v2, retry_on: [500],"
+    "hosts: [{host: 127.0.0.1, port: 81}]",
+    "mode: tcp, port: 9%03zu, check: {type: http, path: /x, host: x}, hosts: []",
 };
 
-enum { KINDS = sizeof kinds / sizeof *kinds, HTTP_KINDS = 6 };
+enum { KINDS = sizeof kinds / sizeof *kinds, HTTP_KINDS = 14 };
+
+/* What hatlas.yaml may say besides. */
+static const char *const setups[] = {
+    "",
+    "node: {name: n, zone: a, near_zones: [b, c]}, "
+    "more_routing: {socket: %s/services.sock, suffix: Service.local, path: true}, "
+    "more_haproxy: {threads: 2, maxconn: 1000, resolve: dns, log: '127.0.0.1:514',"
+    " ca_files: {other: /etc/ssl/certs/ca-certificates.crt}}",
+    "more_routing: {host: false, suffix: x, request_id: ''}, "
+    "more_haproxy: {log: stdout, log_format: haproxy, error_files: {'404': %s/error,"
+    " '503': %s/error}, ca: /etc/ssl/certs/ca-certificates.crt}",
+};
+
+enum { SETUPS = sizeof setups / sizeof *setups };
 
 /* One shape of registry and settings. */
 struct shape {
     size_t count, first_kind, kinds;
     const char *mode, *stats;
+    size_t setup;
 };
 
 static void write_services(const struct shape *shape, struct buffer *out) {
@@ -674,27 +726,63 @@ static void check_by_haproxy(const char *dir, const char *what) {
     buffer_free(&output);
 }
 
+static void lay_over(json_t *globals, const char *name, json_t *setup) {
+    json_t *more = json_object_get(setup, name);
+    const char *target = strchr(name, '_') ? strchr(name, '_') + 1 : name;
+    if (more)
+        assert_int_equal(json_object_update(json_object_get(globals, target), more), 0);
+}
+
+/* Everything that a shape says in hatlas.yaml, with `dir` for each %s. */
 static char *shipped_options(const struct shape *shape, const char *dir) {
-    return mem_printf(
-        "globals:\n"
-        "  routing: {header: X-Service, bind: '127.0.0.1:8000', mode: %s}\n"
-        "  haproxy: {socket: %s/haproxy.sock, hard_stop_after: 15m, stats: %s}\n"
-        "  outputs: {haproxy.cfg: %s/haproxy.cfg, services.map: %s/services.map}\n"
+    json_t *options = parse_options(default_options);
+    json_t *globals = json_object_get(options, "globals");
+    char *text = mem_printf(
+        "more_routing: {header: X-Service, mode: %s}\n"
+        "more_haproxy: {socket: %s/haproxy.sock, stats: %s}\n"
+        "more_outputs: {haproxy.cfg: %s/haproxy.cfg, services.map: %s/services.map}\n"
         "overrides: {Service_0: {haproxy: [option nolinger, \"#it's\"]}}\n",
         shape->mode, dir, shape->stats, dir, dir);
+    char *more = mem_printf("{%s}", setups[shape->setup]);
+    for (char *mark; (mark = strstr(more, "%s"));) {
+        char *next = mem_printf("%.*s%s%s", (int)(mark - more), more, dir, mark + 2);
+        free(more);
+        more = next;
+    }
+    json_t *layers[] = {parse_options(text), parse_options(more)};
+    static const char *const names[] = {"node", "more_routing", "more_haproxy",
+                                        "more_outputs"};
+    for (size_t i = 0; i < 2; i++)
+        for (size_t j = 0; j < 4; j++)
+            lay_over(globals, names[j], layers[i]);
+    assert_int_equal(
+        json_object_set(options, "overrides", json_object_get(layers[0], "overrides")),
+        0);
+    json_decref(layers[0]);
+    json_decref(layers[1]);
+    free(text);
+    free(more);
+    text = json_dumps(options, 0);
+    json_decref(options);
+    return text;
 }
 
 static bool is_by_map(const struct shape *shape) {
-    return !strcmp(shape->mode, "map") ||
-           (!strcmp(shape->mode, "auto") && shape->count > 32);
+    size_t http = 0;
+    for (size_t i = 0; i < shape->count; i++)
+        http += (shape->first_kind + i) % shape->kinds < HTTP_KINDS;
+    return !strcmp(shape->mode, "map") || strstr(setups[shape->setup], "path: true") ||
+           (!strcmp(shape->mode, "auto") && http > 32);
 }
 
 static void run_shipped(const struct shape *shape) {
     static const char *const names[] = {"services.map", "haproxy.cfg"};
+    static const char error[] = "HTTP/1.0 404 Not found\r\n\r\nnothing";
     struct buffer catalog = BUFFER_INIT;
     struct fixture fixture;
     char *dir = make_dir();
     char *options = shipped_options(shape, dir);
+    put(dir, "error", error, sizeof error - 1);
     write_services(shape, &catalog);
     open_fixture(&fixture, SOURCE_DIR "/templates", buffer_str(&catalog), options);
     for (size_t i = 0; i < 2; i++) {
@@ -724,10 +812,11 @@ static void test_shipped(void **state) {
         for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
             bool near_switch = counts[i] >= 32 && counts[i] <= 40;
             run_shipped(&(struct shape){counts[i], 0, near_switch ? HTTP_KINDS : KINDS,
-                                        modes[j], "'127.0.0.1:8404'"});
+                                        modes[j], "'127.0.0.1:8404'", i % SETUPS});
         }
         for (size_t kind = 0; kind < KINDS; kind++)
-            run_shipped(&(struct shape){1, kind, KINDS, modes[j], "null"});
+            run_shipped(
+                &(struct shape){1, kind, KINDS, modes[j], "null", (kind + j) % SETUPS});
     }
 }
 

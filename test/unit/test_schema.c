@@ -28,6 +28,10 @@ static const struct schema item_rows[] = {
     {0},
 };
 
+#define STATUS                                                                           \
+    "status: expected HTTP status codes such as 200, or \"200,204,300-399\", found "
+#define URI "uri: expected a path that begins with '/', without spaces and quotes "
+
 /* A row for each type. */
 static const struct schema table[] = {
     {"flag", SCHEMA_BOOL, "false", .text = ""},
@@ -37,7 +41,9 @@ static const struct schema table[] = {
     {"host", SCHEMA_HOST, .text = ""},
     {"address", SCHEMA_ADDRESS, .text = ""},
     {"file", SCHEMA_PATH, .max = 10},
-    {"uri", SCHEMA_URI_PATH, .text = ""},
+    {"uri", SCHEMA_URI_PATH, .max = 20},
+    {"status", SCHEMA_STATUS, .text = ""},
+    {"causes", SCHEMA_LIST_OF_TEXT, .choices = colours},
     {"time", SCHEMA_DURATION, .min = 10, .max = 60000},
     {"share", SCHEMA_PERCENT, .text = ""},
     {"colour", SCHEMA_CHOICE, .choices = colours},
@@ -91,6 +97,10 @@ static void good_values(void **state) {
         {"{\"address\": \"unix@/run/x.sock\"}", NULL},
         {"{\"file\": \"a/b\"}", NULL},
         {"{\"uri\": \"/health?a=b&c\"}", NULL},
+        {"{\"status\": \"200\"}", NULL},
+        {"{\"status\": \"200,204,300-399\"}", NULL},
+        {"{\"status\": 200}", "{\"status\": \"200\"}"},
+        {"{\"causes\": [\"red\", \"green\"]}", NULL},
         {"{\"time\": \"10ms\"}", NULL},
         {"{\"time\": \"1m\"}", NULL},
         {"{\"share\": \"100%\"}", NULL},
@@ -164,12 +174,25 @@ static void faults(void **state) {
          "file: expected a path of at most 10 bytes, found the string \"\""},
         {"{\"file\": \"12345678901\"}",
          "file: expected a path of at most 10 bytes, found the string \"12345678901\""},
-        {"{\"uri\": \"health\"}",
-         "uri: expected a path that begins with '/', without spaces and quotes, found "
-         "the string \"health\""},
-        {"{\"uri\": \"/a b\"}",
-         "uri: expected a path that begins with '/', without spaces and quotes, found "
-         "the string \"/a b\""},
+        {"{\"status\": \"200,\"}", STATUS "the string \"200,\""},
+        {"{\"status\": \"399-200\"}", STATUS "the string \"399-200\""},
+        {"{\"status\": \"200 404\"}", STATUS "the string \"200 404\""},
+        {"{\"status\": \"600\"}", STATUS "the string \"600\""},
+        {"{\"status\": \"20\"}", STATUS "the string \"20\""},
+        {"{\"status\": \"\"}", STATUS "the string \"\""},
+        {"{\"status\": 42}", STATUS "the number 42"},
+        {"{\"causes\": [\"red\", \"blue\"]}",
+         "causes[1]: expected one of red, green, found the string \"blue\""},
+        {"{\"uri\": \"/12345678901234567890\"}", URI "of at most 20 bytes, found the "
+                                                     "string \"/12345678901234567890\""},
+        {"{\"uri\": \"health\"}", "uri: expected a path that begins with '/', without "
+                                  "spaces and quotes of at most "
+                                  "20 bytes, found "
+                                  "the string \"health\""},
+        {"{\"uri\": \"/a b\"}", "uri: expected a path that begins with '/', without "
+                                "spaces and quotes of at most "
+                                "20 bytes, found "
+                                "the string \"/a b\""},
         {"{\"time\": \"soon\"}",
          "time: expected a duration such as 250ms, 5s or 2m, from 10ms to 1m, found the "
          "string \"soon\""},

@@ -562,11 +562,18 @@ static void globals(void **state) {
               "- {template: t, path: /b}\n- {template: t, path: /c}\n",
               NULL);
     static const char expected_text[] =
-        "realm: r\nnode: {name: n, zone: z}\nvars: {a: [1]}\n"
-        "routing: {header: Runscope-Service, bind: \"127.0.0.1:8000\", mode: map}\n"
-        "haproxy: {binary: haproxy, socket: /run/hatlas/haproxy.sock,\n"
+        "realm: r\nnode: {name: n, zone: z, near_zones: []}\nvars: {a: [1]}\n"
+        "routing: {header: Runscope-Service, caller: Runscope-Caller,\n"
+        "  request_id: X-Request-ID, bind: \"127.0.0.1:8000\", socket: null, mode: map,\n"
+        "  host: true, suffix: null, path: false, tcp_address: 127.0.0.1,\n"
+        "  tcp_port_min: 1024, tcp_port_max: 65535}\n"
+        "haproxy: {control: supervise, binary: haproxy, unit: haproxy.service,\n"
+        "  command: null, socket: /run/hatlas/haproxy.sock,\n"
         "  master_socket: /run/hatlas/haproxy-master.sock, hard_stop_after: 15m,\n"
-        "  stats: \"127.0.0.1:8404\"}\n"
+        "  reload_timeout: 10s, stop_timeout: 30s, stats: \"127.0.0.1:8404\",\n"
+        "  user: null, group: null, threads: null, maxconn: null, resolve: start,\n"
+        "  ca: \"@system-ca\", ca_files: {}, error_files: {}, cache_size: 64,\n"
+        "  log: null, log_format: json}\n"
         "outputs: {haproxy.cfg: /a, t: /b}\n";
     struct problems problems = {0};
     json_t *expected =
