@@ -97,10 +97,6 @@ bool text_is_service_name(const char *text) {
     return text[0] != '.' && text[0] != '-' && is_made_of(text, 127, "-_.");
 }
 
-bool text_is_server_name(const char *text) {
-    return is_made_of(text, 127, "-_.:");
-}
-
 bool text_is_ipv6(const char *text) {
     struct in6_addr address;
     return inet_pton(AF_INET6, text, &address) == 1;

@@ -18,9 +18,6 @@ bool text_is_clean(const char *text, size_t len);
  * manual, 2.2 "Quoting and escaping", and the names of sections, ACLs and servers). */
 bool text_is_service_name(const char *text);
 
-/* The same with ':' allowed: what HAProxy takes as the name of a server. */
-bool text_is_server_name(const char *text);
-
 /* Whether `text` is a host name (RFC 1123, '_' allowed), an IPv4 or an IPv6 address. */
 bool text_is_host(const char *text);
 bool text_is_ipv6(const char *text);

@@ -19,7 +19,8 @@ struct host {
     unsigned refs;
     const char
         *id; /* what the registry calls it: any bytes without a control character */
-    const char *name; /* the same made safe as a server's name: id, or host:port */
+    const char *name; /* as a server of HAProxy: host:port, so that another address is
+                         another server, and no connection to the old one is reused */
     const char *host; /* text_is_host() */
     const char *zone; /* NULL if not said */
     uint16_t port;

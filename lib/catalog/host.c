@@ -40,10 +40,10 @@ static void put_labels(struct host *host, const struct host *values, char **next
 struct host *host_new(const struct host *values) {
     char address[300];
     (void)snprintf(address, sizeof address, "%s:%u", values->host, values->port);
-    bool safe_id = text_is_server_name(values->id);
+    bool same = !strcmp(values->id, address);
     size_t size = sizeof *values + values->label_count * sizeof *values->labels +
                   room(values->id) + room(values->host) + room(values->zone) +
-                  room(values->options) + (safe_id ? 0 : room(address));
+                  room(values->options) + (same ? 0 : room(address));
     for (size_t i = 0; i < values->label_count; i++)
         size += room(values->labels[i].name) + room(values->labels[i].value);
     struct host *host = mem_zalloc(size);
@@ -54,7 +54,7 @@ struct host *host_new(const struct host *values) {
     host->host = put(&next, values->host);
     host->zone = put(&next, values->zone);
     host->options = put(&next, values->options);
-    host->name = safe_id ? host->id : put(&next, address);
+    host->name = same ? host->id : put(&next, address);
     put_labels(host, values, &next);
     json_incref(host->extra);
     return host;

@@ -14,10 +14,15 @@ struct proxy {
         BALANCE_UNKNOWN,
     } balance;
     bool consistent;              /* hash-type consistent */
+    bool http, never_reused;      /* mode http; http-reuse never */
     const char *no_add;           /* why no server can be added; NULL if one can */
     struct line *server_defaults; /* the default-server lines, in order */
     size_t server_default_count;
 };
+
+/* Whether a connection to a server may serve another client after the one it was opened
+ * for, and so outlive a change of the server's address. */
+bool proxy_reuses(const struct proxy *proxy);
 
 struct section {
     char *title;      /* "backend teams", "global" */

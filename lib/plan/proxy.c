@@ -19,6 +19,8 @@ void proxy_start(struct proxy *proxy, const struct proxy *inherit) {
     proxy->balance = inherit->balance;
     proxy->consistent = inherit->consistent;
     proxy->no_add = inherit->no_add;
+    proxy->http = inherit->http;
+    proxy->never_reused = inherit->never_reused;
     for (size_t i = 0; i < inherit->server_default_count; i++)
         add_default(proxy, &inherit->server_defaults[i]);
 }
@@ -63,13 +65,17 @@ static void read_obstacle(struct proxy *proxy, const struct words *words) {
         proxy->no_add = "dynamic cookies";
     else if (!strcmp(key, "option") && has_word(words, "external-check"))
         proxy->no_add = "external checks";
-    else if (!strcmp(key, "mode") && !has_word(words, "http") && !has_word(words, "tcp"))
+    else if (!strcmp(key, "mode"))
+        proxy->http = has_word(words, "http");
+    else if (!strcmp(key, "http-reuse"))
+        proxy->never_reused = has_word(words, "never");
+    if (!strcmp(key, "mode") && !has_word(words, "http") && !has_word(words, "tcp"))
         proxy->no_add = "its mode";
 }
 
 void proxy_read(struct proxy *proxy, struct words *words, const struct line *line) {
-    static const char *const keys[] = {"balance", "hash-type", "default-server",
-                                       "cookie",  "option",    "mode"};
+    static const char *const keys[] = {"balance", "hash-type", "default-server", "cookie",
+                                       "option",  "mode",      "http-reuse"};
     struct line first = line_first_word(line);
     bool known = !line_is_plain(&first);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
@@ -94,4 +100,8 @@ void proxy_read(struct proxy *proxy, struct words *words, const struct line *lin
 bool proxy_is_dynamic(const struct proxy *proxy) {
     return proxy->balance == BALANCE_DYNAMIC ||
            (proxy->balance == BALANCE_HASH && proxy->consistent);
+}
+
+bool proxy_reuses(const struct proxy *proxy) {
+    return proxy->http && !proxy->never_reused;
 }

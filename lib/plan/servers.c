@@ -165,6 +165,9 @@ static bool change_address(struct pair *pair, const struct server *old,
         return refuse_because(pair, new->name,
                               "address changed, but not at run time because of ",
                               pair->new.proxy.no_add);
+    if (proxy_reuses(&pair->new.proxy))
+        return refuse(pair, new->name,
+                      "address changed, but connections to the old one would be reused");
     add_step(pair, new, PLAN_SET_ADDRESS, setting_phase(old, new))->address =
         mem_strdup(new->address);
     return true;

@@ -211,8 +211,7 @@ def apply(hatlas, path, world, number):
     path.with_suffix(".new").rename(path)
 
     def in_place():
-        found = state(hatlas.socket)[0].get(("marker", "m"))
-        return found and found["address"][1] == str(1000 + number)
+        return ("marker", f"127.0.0.1:{1000 + number}") in state(hatlas.socket)[0]
     parts.wait_for(in_place, "the change in HAProxy")
     parts.wait_for(lambda: f"127.0.0.1:{1000 + number} " in hatlas.config.read_text(),
                    "the change in the file")

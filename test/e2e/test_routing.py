@@ -317,7 +317,7 @@ def test_servers_carry_the_fields_of_their_hosts(hatlas, atlas, source):
     atlas.put_host("teams", 8001, host_id="a", weight=7, maxconn=42)
     hatlas.configure(sources=source())
     text = hatlas.command("render").stdout
-    words = haproxy_config.servers(haproxy_config.parse(text), "teams")["a"]
+    words = haproxy_config.servers(haproxy_config.parse(text), "teams")["127.0.0.1:8001"]
     assert words[0] == "127.0.0.1:8001"
     assert words[words.index("weight") + 1] == "7"
     assert words[words.index("maxconn") + 1] == "42"

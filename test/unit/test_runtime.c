@@ -1416,10 +1416,12 @@ static void test_replaced(void **state) {
 static const struct {
     const char *old, *new;
 } planned[] = {
-    {"backend teams\n default-server init-addr last,libc,none check inter 1s rise 2 fall "
+    {"backend teams\n http-reuse never\n"
+     " default-server init-addr last,libc,none check inter 1s rise 2 fall "
      "3\n"
      " server a host1 weight 10\n server b host2 weight 10 maxconn 5\n",
-     "backend teams\n default-server init-addr last,libc,none check inter 1s rise 2 fall "
+     "backend teams\n http-reuse never\n"
+     " default-server init-addr last,libc,none check inter 1s rise 2 fall "
      "3\n"
      " server a host1 weight 0\n server b host3 weight 20 maxconn 7\n"
      " server c host2 weight 1 backup\n"},
@@ -1438,8 +1440,9 @@ static const struct {
      "backend teams\n balance random\n server a host1 send-proxy-v2\n"
      " server b host2 check agent-check agent-port 1 agent-inter 1h weight 7\n"
      " server c host3 ssl verify none check no-check-ssl\n"},
-    {"backend teams\n server a host1\nbackend rand\n server x host3\n",
-     "backend teams\n server a host2\nbackend rand\n server y host3 source 127.0.0.1\n"},
+    {"backend teams\n http-reuse never\n server a host1\nbackend rand\n server x host3\n",
+     "backend teams\n http-reuse never\n server a host2\nbackend rand\n server y host3 "
+     "source 127.0.0.1\n"},
 };
 
 /* Writes the whole config, hosts filled in. */

@@ -59,16 +59,6 @@ static void service_names(void **state) {
     free(longer);
 }
 
-static void server_names(void **state) {
-    (void)state;
-    const struct answer answers[] = {
-        {"host-001:8080", true}, {"a", true},      {"[::1]:80", false},
-        {"a b", false},          {"", false},      {"a;b", false},
-        {"a\n server x", false}, {"$PATH", false},
-    };
-    ask(text_is_server_name, answers, COUNT(answers));
-}
-
 static void hosts(void **state) {
     (void)state;
     char *longest = repeat('a', 253);
@@ -286,17 +276,11 @@ static void nearest(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(service_names),
-        cmocka_unit_test(server_names),
-        cmocka_unit_test(hosts),
-        cmocka_unit_test(ipv6),
-        cmocka_unit_test(clean),
-        cmocka_unit_test(printable),
-        cmocka_unit_test(printable_in_any_size),
-        cmocka_unit_test(durations),
-        cmocka_unit_test(formatted_durations),
-        cmocka_unit_test(percents),
-        cmocka_unit_test(nearest),
+        cmocka_unit_test(service_names), cmocka_unit_test(hosts),
+        cmocka_unit_test(ipv6),          cmocka_unit_test(clean),
+        cmocka_unit_test(printable),     cmocka_unit_test(printable_in_any_size),
+        cmocka_unit_test(durations),     cmocka_unit_test(formatted_durations),
+        cmocka_unit_test(percents),      cmocka_unit_test(nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
