@@ -2,7 +2,9 @@
  * apply; signals, and the swap of one setup for the next. */
 #include "agent/agent.h"
 #include "agent/apply.h"
+#include "agent/history.h"
 #include "agent/notify.h"
+#include "agent/overview.h"
 #include "agent/reporter.h"
 #include "agent/setup.h"
 #include "base/clock.h"
@@ -26,6 +28,9 @@ struct agent {
     struct apply *apply;
     struct reporter *reporter;
     struct notifier *notifier;
+    struct history *history;
+    struct overview *overview;
+    struct status *status; /* NULL: not shown */
     struct event *timer;
     struct event *signals[SIGNALS];
 
@@ -36,6 +41,9 @@ struct agent {
     const struct catalog *catalog; /* what was rendered last */
     const struct outputs *shown;   /* by the dry run */
     struct error last_error;       /* of rendering, so that it is said once */
+    struct error failure;          /* why what is wanted is not in place */
+    bool settled;                  /* something was applied */
+    bool reread_failed;            /* settings or templates read last were wrong */
     bool stopping;
     bool failed;
     struct error *error;
@@ -62,6 +70,8 @@ static void on_change(void *arg) {
     agent->changed = true;
     struct timeval after = clock_timeval(due(agent, previous) - agent->last_change);
     (void)event_add(agent->timer, &after);
+    overview_note(agent->overview, agent->now.feed);
+    status_changed(agent->status);
 }
 
 static void stop_loop(struct agent *agent, const struct error *error) {
@@ -75,6 +85,9 @@ static void render_failed(struct agent *agent, const struct error *error) {
     bool known = !strcmp(agent->last_error.where, error->where) &&
                  !strcmp(agent->last_error.text, error->text);
     agent->last_error = *error;
+    agent->failure = *error;
+    history_totals(agent->history)->render_errors++;
+    status_changed(agent->status);
     if (!known)
         log_error(agent->log, "can't render; the old files keep serving",
                   LOG_STR("template", error->where), LOG_STR("error", error->text));
@@ -97,6 +110,7 @@ static void deliver(struct agent *agent, const struct outputs *outputs) {
 
 static void take_catalog(struct agent *agent, const struct catalog *catalog) {
     reporter_changes(agent->reporter, agent->catalog, catalog);
+    history_registry(agent->history, agent->catalog, catalog);
     catalog_unref(agent->catalog);
     agent->catalog = catalog_ref(catalog);
 }
@@ -106,8 +120,10 @@ static const struct outputs *render(struct agent *agent, const struct setup *set
     int64_t started = clock_usec();
     const struct outputs *outputs =
         outputs_render(agent->settings, setup->renderer, catalog, error);
+    int64_t took = clock_usec() - started;
     if (outputs)
-        log_debug(agent->log, "rendered", LOG_USEC("ms", clock_usec() - started));
+        log_debug(agent->log, "rendered", LOG_USEC("ms", took));
+    status_histogram_add(&history_totals(agent->history)->render, took);
     return outputs;
 }
 
@@ -147,8 +163,11 @@ static bool take_next(struct agent *agent) {
         if (agent->apply)
             apply_set_settings(agent->apply, agent->now.settings);
         setup_close(&old);
+        agent->reread_failed = false;
+        history_note(agent->history, "settings and templates were read again");
         log_notice(agent->log, "settings and templates were read again");
     } else {
+        agent->reread_failed = true;
         log_error(agent->log, "the templates can't be used; the old ones stay",
                   LOG_STR("template", error.where), LOG_STR("error", error.text));
         setup_close(&agent->next);
@@ -168,28 +187,33 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
     render_changes(agent);
 }
 
+/* One line says all of a change: what changed, how it was applied, how long it took. */
 static void on_ended(void *arg, const struct apply_report *report) {
-    static const char *const kept[] = {
+    static const char *const said[] = {
+        [APPLY_DONE] = "applied",
         [APPLY_REFUSED] = "HAProxy refuses the new config; the old one keeps serving",
         [APPLY_NOT_WRITTEN] = "can't write the files; the old ones are in place",
         [APPLY_ROLLED_BACK] = "the reload failed; the old files are in place again",
         [APPLY_NOT_LOADED] = "HAProxy is out of reach; the new files are in place for it",
     };
-    static const char *const ways[] = {
-        [PLAN_NOTHING] = "files", [PLAN_RUNTIME] = "runtime", [PLAN_RELOAD] = "reload"};
     const struct agent *agent = arg;
-    const struct plan *plan = report->plan;
-    if (report->result != APPLY_DONE)
-        log_error(agent->log, kept[report->result],
-                  LOG_STR("where", report->error->where),
-                  LOG_STR("error", report->error->text), LOG_USEC("ms", report->usec));
-    else if (plan && plan->kind == PLAN_RUNTIME)
-        log_notice(agent->log, "applied", LOG_STR("way", ways[plan->kind]),
-                   LOG_INT("steps", plan->count), LOG_USEC("ms", report->usec));
-    else
-        log_notice(
-            agent->log, "applied", LOG_STR("way", plan ? ways[plan->kind] : "files"),
-            LOG_STR("reason", plan ? plan->reason : NULL), LOG_USEC("ms", report->usec));
+    const struct status_change *change = history_add(agent->history, report);
+    const struct error *error = report->error;
+    bool done = report->result == APPLY_DONE;
+    char headline[512];
+    log_write(agent->log, done ? LOG_NOTICE : LOG_ERROR, said[report->result],
+              (struct log_field[]){
+                  LOG_STR("where", done ? NULL : error->where),
+                  LOG_STR("error", done ? NULL : error->text),
+                  LOG_STR("way", status_way_name(change->way)),
+                  LOG_STR("reason", change->reason),
+                  LOG_INT("steps", change->steps),
+                  LOG_STR("what", history_headline(change, headline, sizeof headline)),
+                  LOG_INT("changes", change->count),
+                  LOG_USEC("ms", report->usec),
+                  {0},
+              });
+    status_changed(agent->status);
 }
 
 static void on_settled(void *arg, const struct error *error) {
@@ -202,6 +226,9 @@ static void on_settled(void *arg, const struct error *error) {
                    feed_is_stale(agent->now.feed) ? ", stale" : "",
                    error ? "; the last change failed, see the log" : "");
     notifier_status(agent->notifier, status);
+    agent->failure = error ? *error : (struct error){{0}, {0}};
+    agent->settled = agent->settled || !error;
+    status_changed(agent->status);
     if (!error)
         notifier_ready(agent->notifier);
 }
@@ -275,8 +302,10 @@ static void reload(struct agent *agent) {
         if (!agent->next.feed)
             setup_close(&agent->next);
     }
-    if (!agent->next.feed)
+    if (!agent->next.feed) {
+        agent->reread_failed = true;
         notifier_ready(agent->notifier);
+    }
     on_change(agent);
 }
 
@@ -333,21 +362,56 @@ static bool open_place(struct agent *agent, struct error *error) {
     return agent->apply;
 }
 
+static void view(void *arg, struct status_view *out) {
+    struct agent *agent = arg;
+    struct overview_parts parts = {
+        .settings = agent->settings,
+        .feed = agent->now.feed,
+        .apply = agent->apply,
+        .history = agent->history,
+        .catalog = agent->catalog,
+        .problems = reporter_known(agent->reporter),
+        .failure = &agent->failure,
+        .settled = agent->settled,
+        .reread_failed = agent->reread_failed,
+    };
+    overview_fill(agent->overview, &parts, out);
+}
+
+static void show_status(struct agent *agent) {
+    struct status_options options = {
+        .base = agent->base,
+        .log = agent->log,
+        .settings = agent->settings,
+        .view = view,
+        .arg = agent,
+    };
+    bool stays = !agent->options->once && !agent->options->show;
+    if (stays && agent->settings->status_enabled)
+        agent->status = status_open(&options);
+}
+
 static bool open_agent(struct agent *agent, struct error *error) {
     struct feed_options options = feed_options_of(agent, agent->settings);
     agent->timer = event_new(agent->base, -1, 0, on_timer, agent);
+    agent->history = history_new();
+    agent->overview = overview_new();
     agent->reporter = reporter_new(agent->log);
     agent->notifier = notifier_new(agent->base);
     if (!open_place(agent, error) || !setup_open(&agent->now, &options, error))
         return false;
     watch_signals(agent);
+    show_status(agent);
     return true;
 }
 
 static void close_agent(struct agent *agent) {
+    status_close(agent->status);
     setup_close(&agent->next);
     setup_close(&agent->now);
     apply_close(agent->apply);
+    history_free(agent->history);
+    overview_free(agent->overview);
     reporter_free(agent->reporter);
     notifier_free(agent->notifier);
     catalog_unref(agent->catalog);

@@ -107,6 +107,7 @@ static void end(struct apply *apply, enum apply_result result,
         .result = result,
         .error = error,
         .plan = apply->plan,
+        .outputs = apply->target,
         .usec = clock_usec() - apply->wanted_at,
     };
     if (error)
@@ -554,4 +555,18 @@ void apply_stop(struct apply *apply) {
 bool apply_haproxy_running(const struct apply *apply, pid_t *pid) {
     *pid = 0;
     return apply->haproxy && haproxy_running(apply->haproxy, pid);
+}
+
+bool apply_in_place(const struct apply *apply) {
+    return apply->running != NULL;
+}
+
+const struct outputs *apply_outputs(const struct apply *apply) {
+    return place_outputs(apply->place);
+}
+
+void apply_pending(const struct apply *apply, size_t *warming, size_t *leaving) {
+    *warming = *leaving = 0;
+    if (apply->runtime)
+        runtime_pending(apply->runtime, warming, leaving);
 }

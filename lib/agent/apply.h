@@ -20,9 +20,10 @@ enum apply_result {
 /* How one change was applied, or why not. */
 struct apply_report {
     enum apply_result result;
-    const struct error *error; /* NULL for APPLY_DONE */
-    const struct plan *plan;   /* NULL where no HAProxy is concerned */
-    int64_t usec;              /* from the moment it was wanted */
+    const struct error *error;     /* NULL for APPLY_DONE */
+    const struct plan *plan;       /* NULL where no HAProxy is concerned */
+    const struct outputs *outputs; /* what was to be brought about */
+    int64_t usec;                  /* from the moment it was wanted */
 };
 
 struct apply_options {
@@ -66,5 +67,14 @@ void apply_stop(struct apply *apply);
 
 /* Whether HAProxy is known to run, and its process id or 0. */
 bool apply_haproxy_running(const struct apply *apply, pid_t *pid);
+
+/* Whether HAProxy is known to use some config that was put in place. */
+bool apply_in_place(const struct apply *apply);
+
+/* The files as they are on disk, borrowed. */
+const struct outputs *apply_outputs(const struct apply *apply);
+
+/* How many servers wait for their first check, and for their last session. */
+void apply_pending(const struct apply *apply, size_t *warming, size_t *leaving);
 
 #endif

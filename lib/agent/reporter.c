@@ -60,6 +60,10 @@ void reporter_problems(struct reporter *reporter, struct problems *problems) {
     *problems = (struct problems){0};
 }
 
+const struct problems *reporter_known(const struct reporter *reporter) {
+    return &reporter->known;
+}
+
 static const char *host_state(const struct host *host) {
     return !host            ? NULL
            : !host->enabled ? "disabled"

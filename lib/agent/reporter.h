@@ -14,6 +14,9 @@ void reporter_free(struct reporter *reporter);
  * the problems over. */
 void reporter_problems(struct reporter *reporter, struct problems *problems);
 
+/* All problems that there were the last time, borrowed. */
+const struct problems *reporter_known(const struct reporter *reporter);
+
 /* Logs what differs between two catalogs (`old` NULL: the first one): each change on a
  * line of its own, and beyond some twenty how many more there are. */
 void reporter_changes(struct reporter *reporter, const struct catalog *old,

@@ -207,7 +207,8 @@ static void struct_of_defaults(void **state) {
     assert_true(s->guard.keep_empty);
     assert_int_equal(s->guard.max_loss, 50);
     assert_int_equal(s->guard.grace, 30000);
-    assert_null(s->status_listen);
+    assert_string_equal(s->status_listen, "127.0.0.1:8126");
+    assert_true(s->status_enabled);
     assert_int_equal(s->log.level, LOG_INFO);
     assert_int_equal(s->log.format, LOG_LOGFMT);
     settings_free(s);
