@@ -41,6 +41,20 @@ void guard_reset(struct guard *guard) {
     guard->confirmed_at = 0;
 }
 
+/* Finds the service of that name from place `at` on, which moves there; NULL if there is
+ * none. Most services are the same structs in both catalogs, so few names are compared. */
+static const struct service *walk_to(const struct catalog *catalog, size_t *at,
+                                     const struct service *wanted) {
+    int order = -1;
+    for (; *at < catalog->service_count; ++*at) {
+        const struct service *service = catalog->services[*at];
+        order = service == wanted ? 0 : strcmp(service->name, wanted->name);
+        if (order >= 0)
+            break;
+    }
+    return order ? NULL : catalog->services[*at];
+}
+
 static bool has_host(const struct service *service, const char *id) {
     size_t low = 0;
     size_t high = service ? service->host_count : 0;
@@ -139,12 +153,13 @@ static void pass_vanished(struct guard *guard, struct result *result,
                           const struct catalog *catalog, struct problems *problems) {
     const struct catalog *served = guard->served;
     size_t vanished = 0;
+    size_t at = 0;
     bool held = false;
     for (size_t i = 0; i < served->service_count; i++) {
-        const char *name = served->services[i]->name;
-        bool missing = !catalog_find(catalog, name);
+        const struct service *service = served->services[i];
+        bool missing = !walk_to(catalog, &at, service);
         vanished += missing;
-        held = held || (missing && !catalog_find(guard->given, name));
+        held = held || (missing && !catalog_find(guard->given, service->name));
     }
     if (!vanished || (catalog->service_count && !held &&
                       !too_many(guard, vanished, served->service_count)))
@@ -172,10 +187,10 @@ static void note_held(struct guard *guard, bool held, int64_t now) {
 static const struct catalog *hold_back(struct guard *guard, const struct catalog *catalog,
                                        int64_t now, struct problems *problems) {
     struct result result = {0};
+    size_t at = 0;
     for (size_t i = 0; i < catalog->service_count; i++) {
         const struct service *new = catalog->services[i];
-        pass_service(guard, &result, catalog_find(guard->served, new->name), new,
-                     problems);
+        pass_service(guard, &result, walk_to(guard->served, &at, new), new, problems);
     }
     pass_vanished(guard, &result, catalog, problems);
     const struct catalog *passed = catalog_ref(catalog);

@@ -118,6 +118,52 @@ struct catalog *catalog_new(const struct service *const *services, size_t count,
     return catalog;
 }
 
+/* The place of a service that can give way to this one; NULL if there is none. */
+static const struct service **find_place(const struct catalog *catalog,
+                                         const struct service *service) {
+    const struct service **place = NULL;
+    if (catalog->service_count)
+        place = bsearch(&service, catalog->services, catalog->service_count,
+                        sizeof *catalog->services, compare_services);
+    if (!place || (*place)->fields == service->fields)
+        return place;
+    json_t *before = json_object_get((*place)->fields, "aliases");
+    json_t *after = json_object_get(service->fields, "aliases");
+    bool same = before == after || (before && after && json_equal(before, after));
+    return same ? place : NULL;
+}
+
+static struct catalog *copy(const struct catalog *old) {
+    size_t size = old->service_count * sizeof *old->services;
+    struct catalog *catalog = mem_zalloc(sizeof *catalog + size);
+    catalog->refs = 1;
+    catalog->services = (const struct service **)(catalog + 1);
+    for (; catalog->service_count < old->service_count; catalog->service_count++)
+        catalog->services[catalog->service_count] =
+            service_ref(old->services[catalog->service_count]);
+    return catalog;
+}
+
+struct catalog *catalog_replace(const struct catalog *old,
+                                const struct service *const *services, size_t count) {
+    struct catalog *catalog = NULL;
+    for (size_t i = 0; i < count; i++) {
+        const struct service **place = find_place(old, services[i]);
+        if (!place) {
+            catalog_unref(catalog);
+            return NULL;
+        }
+        if (*place == services[i])
+            continue;
+        catalog = catalog ? catalog : copy(old);
+        const struct service **own = &catalog->services[place - old->services];
+        (void)service_ref(services[i]);
+        service_unref(*own);
+        *own = services[i];
+    }
+    return catalog ? catalog : (struct catalog *)catalog_ref(old);
+}
+
 const struct catalog *catalog_ref(const struct catalog *catalog) {
     ((struct catalog *)catalog)->refs++;
     return catalog;

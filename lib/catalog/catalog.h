@@ -75,6 +75,12 @@ bool service_equal(const struct service *a, const struct service *b);
  * other (or its alias) is left out and named in the problems. */
 struct catalog *catalog_new(const struct service *const *services, size_t count,
                             struct problems *problems);
+
+/* Returns the catalog with these services in place of those that it has of the same names:
+ * a new reference, to `old` itself if nothing differs. NULL if it lacks one of the names,
+ * or if the aliases are others, so that a new catalog has to be made of all services. */
+struct catalog *catalog_replace(const struct catalog *old,
+                                const struct service *const *services, size_t count);
 const struct catalog *catalog_ref(const struct catalog *catalog);
 void catalog_unref(const struct catalog *catalog);
 bool catalog_equal(const struct catalog *a, const struct catalog *b);

@@ -56,7 +56,7 @@ size_t catalog_compare(const struct catalog *old, const struct catalog *new,
     while (i < old->service_count || j < new->service_count) {
         const struct service *a = i < old->service_count ? old->services[i] : NULL;
         const struct service *b = j < new->service_count ? new->services[j] : NULL;
-        int order = !a ? 1 : !b ? -1 : strcmp(a->name, b->name);
+        int order = a == b ? 0 : !a ? 1 : !b ? -1 : strcmp(a->name, b->name);
         if (order < 0)
             report(&walk, (struct catalog_change){SERVICE_REMOVED, a, NULL, NULL});
         else if (order > 0)

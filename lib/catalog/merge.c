@@ -9,7 +9,7 @@
 
 static bool matches(const char *const *patterns, const char *name) {
     for (; patterns && *patterns; patterns++)
-        if (fnmatch(*patterns, name, 0) == 0)
+        if (!strcmp(*patterns, "*") || fnmatch(*patterns, name, 0) == 0)
             return true;
     return false;
 }
@@ -26,6 +26,8 @@ static const struct service *join(const struct catalog *const *parts, size_t cou
     const struct host **hosts = NULL;
     size_t host_count = 0;
     size_t holders = 0;
+    if (count == 1)
+        return service_ref(first);
     for (size_t i = 0; i < count; i++) {
         const struct service *service = catalog_find(parts[i], first->name);
         if (!service)
@@ -51,9 +53,11 @@ static const struct service *join(const struct catalog *const *parts, size_t cou
 static const struct service *with_defaults(const struct service *service,
                                            const json_t *overrides,
                                            struct problems *problems) {
+    if (service->host_count || !overrides)
+        return service;
     const json_t *override = json_object_get(overrides, service->name);
     const json_t *list = json_object_get(override, "default_hosts");
-    if (service->host_count || !json_array_size(list))
+    if (!json_array_size(list))
         return service;
     char *where = mem_printf("services.overrides.%s.default_hosts", service->name);
     struct schema_input from = {.where = where, .problems = problems};
@@ -84,6 +88,12 @@ static bool in_earlier(const struct catalog *const *parts, size_t count,
     return false;
 }
 
+static bool is_made_of(const struct catalog *catalog,
+                       const struct service *const *services, size_t count) {
+    return catalog->service_count == count && count &&
+           !memcmp(catalog->services, services, count * sizeof *services);
+}
+
 struct catalog *catalog_merge(const struct catalog *const *parts, size_t count,
                               const struct catalog_policy *policy,
                               struct problems *problems) {
@@ -98,7 +108,10 @@ struct catalog *catalog_merge(const struct catalog *const *parts, size_t count,
             services[total++] = with_defaults(join(parts, count, service, problems),
                                               policy->overrides, problems);
         }
-    struct catalog *merged = catalog_new(services, total, problems);
+    /* One part of which nothing was cut or changed needs no second look. */
+    struct catalog *merged = count == 1 && is_made_of(parts[0], services, total)
+                                 ? (struct catalog *)catalog_ref(parts[0])
+                                 : catalog_new(services, total, problems);
     while (total)
         service_unref(services[--total]);
     free(services);

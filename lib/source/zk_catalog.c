@@ -17,19 +17,23 @@ static bool is_complete(const struct zk_tree *tree, const struct zk_service *ser
                                  (!tree->configs || tree->configs->answered));
 }
 
-static void make_snapshot(struct zk_service *service, const struct zk_node *vars) {
+static void make_snapshot(struct zk_tree *tree, struct zk_service *service,
+                          const struct zk_node *vars) {
     const struct host **hosts = mem_resize(NULL, service->host_count, sizeof *hosts);
     size_t count = 0;
     for (const struct zk_node *node = service->hosts; node; node = node->sibling)
         if (node->value.host)
             hosts[count++] = node->value.host;
+    tree->faulty_services -= service->problems.count > 0;
     problems_free(&service->problems);
     struct service *made =
         service_new(service->name, service->record ? service->record->value.json : NULL,
                     vars ? vars->value.json : NULL, hosts, count, service->list->path,
                     &service->problems);
     free(hosts);
+    tree->faulty_services += service->problems.count > 0;
     service->dirty = false;
+    LIST_REMOVE(service, dirty_link);
     if (service->snapshot && service_equal(service->snapshot, made)) {
         service_unref(made);
     } else {
@@ -61,26 +65,57 @@ static void set_catalog(struct zk_tree *tree, const struct service **services,
     }
 }
 
+/* Makes the services that are out of date, as far as they can be shown. Returns how many
+ * were made, with new snapshots or not. */
+static size_t make_snapshots(struct zk_tree *tree, const struct service **made) {
+    size_t count = 0;
+    struct zk_service *service = LIST_FIRST(&tree->dirty_list);
+    while (service) {
+        struct zk_service *next = LIST_NEXT(service, dirty_link);
+        struct zk_node *vars = find_vars(tree, service->name);
+        if (is_complete(tree, service, vars)) {
+            make_snapshot(tree, service, vars);
+            made[count++] = service->snapshot;
+        }
+        service = next;
+    }
+    return count;
+}
+
+static void make_catalog(struct zk_tree *tree, const struct service **services) {
+    size_t count = 0;
+    const struct zk_service *service;
+    LIST_FOREACH(service, &tree->service_list, link)
+    if (service->snapshot)
+        services[count++] = service->snapshot;
+    set_catalog(tree, services, count);
+}
+
+/* Puts the services in place of those that the catalog has; returns whether that is all
+ * there is to it. */
+static bool update_catalog(struct zk_tree *tree, const struct service **made,
+                           size_t count) {
+    if (!tree->catalog || tree->dropped || tree->problems.count)
+        return false;
+    struct catalog *updated = catalog_replace(tree->catalog, made, count);
+    if (!updated)
+        return false;
+    catalog_unref(tree->catalog);
+    tree->catalog = updated;
+    return true;
+}
+
 const struct catalog *zk_tree_catalog(struct zk_tree *tree) {
     if (!tree->synced)
         return NULL;
     if (tree->dirty) {
         const struct service **services =
             mem_resize(NULL, tree->service_count, sizeof *services);
-        size_t count = 0;
-        struct zk_service *service;
-        LIST_FOREACH(service, &tree->service_list, link) {
-            struct zk_node *vars = service->dirty || !service->snapshot
-                                       ? find_vars(tree, service->name)
-                                       : NULL;
-            if (service->dirty && is_complete(tree, service, vars))
-                make_snapshot(service, vars);
-            if (service->snapshot)
-                services[count++] = service->snapshot;
-        }
-        set_catalog(tree, services, count);
+        size_t count = make_snapshots(tree, services);
+        if (!update_catalog(tree, services, count))
+            make_catalog(tree, services);
         free(services);
-        tree->dirty = false;
+        tree->dirty = tree->dropped = false;
     }
     return catalog_ref(tree->catalog);
 }
@@ -89,8 +124,9 @@ void zk_tree_problems(const struct zk_tree *tree, struct problems *problems) {
     const struct zk_node *node = tree->faulty ? tree->nodes : NULL;
     for (; node; node = node->hh.next)
         problems_append(problems, &node->problems);
-    const struct zk_service *service;
-    LIST_FOREACH(service, &tree->service_list, link)
-    problems_append(problems, &service->problems);
+    const struct zk_service *service =
+        tree->faulty_services ? LIST_FIRST(&tree->service_list) : NULL;
+    for (; service; service = LIST_NEXT(service, link))
+        problems_append(problems, &service->problems);
     problems_append(problems, &tree->problems);
 }

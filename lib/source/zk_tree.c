@@ -115,6 +115,8 @@ static void set_problems(struct zk_tree *tree, struct zk_node *node,
 }
 
 static void set_dirty(struct zk_tree *tree, struct zk_service *service) {
+    if (!service->dirty)
+        LIST_INSERT_HEAD(&tree->dirty_list, service, dirty_link);
     service->dirty = true;
     set_outdated(tree);
 }
@@ -173,6 +175,7 @@ static struct zk_service *add_service(struct zk_tree *tree, const char *name) {
     LIST_INSERT_HEAD(&tree->service_list, service, link);
     tree->service_count++;
     service->dirty = true;
+    LIST_INSERT_HEAD(&tree->dirty_list, service, dirty_link);
     service->list =
         add_child(tree, ZK_HOST_LIST, layout->services, name, layout->suffix, service);
     if (layout->records)
@@ -187,7 +190,11 @@ static void drop_service(struct zk_tree *tree, struct zk_service *service) {
     drop_node(tree, service->list);
     if (service->record)
         drop_node(tree, service->record);
-    set_dirty(tree, service);
+    if (service->dirty)
+        LIST_REMOVE(service, dirty_link);
+    set_outdated(tree);
+    tree->dropped = true;
+    tree->faulty_services -= service->problems.count > 0;
     service_unref(service->snapshot);
     problems_free(&service->problems);
     LIST_REMOVE(service, link);
@@ -365,6 +372,7 @@ struct zk_tree *zk_tree_new(const struct zk_layout *layout,
     tree->arg = arg;
     tree->dirty = tree->full = true;
     LIST_INIT(&tree->service_list);
+    LIST_INIT(&tree->dirty_list);
     return tree;
 }
 

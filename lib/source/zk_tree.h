@@ -49,7 +49,8 @@ struct zk_node {
 
 struct zk_service {
     LIST_ENTRY(zk_service) link;
-    struct zk_node *record; /* NULL where the layout has none */
+    LIST_ENTRY(zk_service) dirty_link; /* while it is dirty */
+    struct zk_node *record;            /* NULL where the layout has none */
     struct zk_node *list;
     struct zk_node *hosts; /* the first; the others are its siblings */
     size_t host_count;
@@ -75,9 +76,11 @@ struct zk_tree {
     struct zk_node *configs; /* NULL where the layout has none */
     struct zk_node *vars;    /* the first child of configs */
     LIST_HEAD(, zk_service) service_list;
+    LIST_HEAD(, zk_service) dirty_list;
     size_t service_count;
-    size_t records;    /* services, variables and hosts that exist */
-    size_t unanswered; /* 0: in step */
+    size_t faulty_services; /* those that have problems */
+    size_t records;         /* services, variables and hosts that exist */
+    size_t unanswered;      /* 0: in step */
     size_t unreadable, faulty;
     uint32_t lists; /* how many were read */
     uint64_t full_reads;
@@ -87,6 +90,7 @@ struct zk_tree {
     bool changed; /* catalog or problems may have changed, or a full read is complete;
                      reset by the caller */
     bool dirty;   /* the catalog is out of date */
+    bool dropped; /* and has services that are gone */
     struct catalog *catalog;
     struct problems problems; /* of making the catalog */
     struct buffer path;       /* scratch */

@@ -303,6 +303,41 @@ static void test_shares_what_did_not_change(void **state) {
     catalog_unref(again);
 }
 
+/* Tries to put the one service of the text into `full`. */
+static struct catalog *replace_one(const struct catalog *old, const char *text) {
+    struct catalog *other = read_good(text);
+    struct catalog *made = catalog_replace(old, other->services, other->service_count);
+    catalog_unref(other);
+    return made;
+}
+
+static void test_replace(void **state) {
+    (void)state;
+    static const char *const refused[] = {
+        "services: {new: {hosts: []}}", /* there is none */
+        "services: {WEB: {aliases: [www, site], hosts: []}}",
+        "services: {web: {aliases: [www], hosts: []}}", /* sets a name free */
+        "services: {api: {aliases: [www], hosts: []}}", /* which another has */
+        "services: {api: {hosts: []}, new: {hosts: []}}",
+    };
+    struct catalog *old = read_good(full);
+    struct catalog *made = replace_one(
+        old, "services: {web: {aliases: [www, site], hosts: [{host: c, port: 1}]}}");
+    assert_int_equal(made->service_count, 3);
+    assert_ptr_equal(made->services[0], old->services[0]);
+    assert_ptr_equal(made->services[1], old->services[1]);
+    assert_string_equal(catalog_find(made, "web")->hosts[0]->id, "c:1");
+    assert_int_equal(catalog_find(old, "web")->host_count, 3);
+    catalog_unref(made);
+    made = catalog_replace(old, old->services, old->service_count);
+    assert_ptr_equal(made, old);
+    catalog_unref(made);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        if (replace_one(old, refused[i]))
+            fail_msg("%s", refused[i]);
+    catalog_unref(old);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_and_sorts),
@@ -317,6 +352,7 @@ int main(void) {
         cmocka_unit_test(test_names_differ_in_more_than_case),
         cmocka_unit_test(test_merge),
         cmocka_unit_test(test_compare),
+        cmocka_unit_test(test_replace),
         cmocka_unit_test(test_shares_what_did_not_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
