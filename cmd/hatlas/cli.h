@@ -11,14 +11,16 @@
 /* Exit codes, as of diff(1). */
 enum { EXIT_OK = 0, EXIT_DIFFERENT = 1, EXIT_TROUBLE = 2 };
 
-enum { SOURCES_MAX = 16 };
+enum { REPEATS_MAX = 16 };
 
 /* One flag. Tables end with a row whose name is NULL. */
 struct flag {
     const char *name;
     char letter;       /* 0: none */
-    const char *value; /* what its value is called; NULL: a switch */
-    size_t offset;     /* of its bool, or of its const char *, in the command's flags */
+    const char *value; /* what its value is called; NULL: a switch; with "..." at its end
+                          the flag may be repeated */
+    size_t offset;     /* in the command's flags, of its bool, of its const char *, or of
+                          its const char *[REPEATS_MAX + 1] */
     const char *help;
 };
 
@@ -27,7 +29,7 @@ struct common_flags {
     const char *const *args; /* what is no flag, NULL-terminated */
     size_t arg_count;
     const char *config, *realm, *log_level, *log_format;
-    const char *sources[SOURCES_MAX + 1];
+    const char *sources[REPEATS_MAX + 1];
     bool help;
 };
 
@@ -46,7 +48,8 @@ struct command {
 extern const struct command command_run, command_render, command_diff, command_check;
 extern const struct command command_ls, command_show, command_create, command_attach,
     command_detach, command_enable, command_disable, command_drain, command_weight,
-    command_set, command_rm, command_config, command_export, command_import;
+    command_set, command_rm, command_config, command_export, command_import,
+    command_announce;
 
 /* One row a command, NULL-terminated: what --help, completions and man pages tell of. */
 extern const struct command *const commands[];

@@ -10,25 +10,10 @@
 #include <unistd.h>
 
 const struct command *const commands[] = {
-    &command_run,
-    &command_render,
-    &command_diff,
-    &command_check,
-    &command_ls,
-    &command_show,
-    &command_create,
-    &command_set,
-    &command_rm,
-    &command_attach,
-    &command_detach,
-    &command_enable,
-    &command_drain,
-    &command_disable,
-    &command_weight,
-    &command_config,
-    &command_export,
-    &command_import,
-    NULL,
+    &command_run,    &command_render, &command_diff,   &command_check,    &command_ls,
+    &command_show,   &command_create, &command_set,    &command_rm,       &command_attach,
+    &command_detach, &command_enable, &command_drain,  &command_disable,  &command_weight,
+    &command_config, &command_export, &command_import, &command_announce, NULL,
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] - 1, FLAGS_MAX = 32 };
@@ -38,7 +23,7 @@ enum { COMMANDS = sizeof commands / sizeof commands[0] - 1, FLAGS_MAX = 32 };
 const struct flag common_flag_table[] = {
     {"config", 'c', "FILE", COMMON(config),
      "settings (default: /etc/hatlas/hatlas.yaml if it is there)"},
-    {"source", 's', "SOURCE", COMMON(sources),
+    {"source", 's', "SOURCE...", COMMON(sources),
      "file:PATH or zookeeper:HOSTS/ROOT instead of the settings' sources; may be "
      "repeated"},
     {"realm", 0, "NAME", COMMON(realm), "realm: local, testing, production, ..."},
@@ -84,22 +69,28 @@ static int usage_error(const struct command *command) {
     return EXIT_TROUBLE;
 }
 
+static bool is_repeated(const struct flag *flag) {
+    size_t len = strlen(flag->value);
+    return len > 3 && !strcmp(flag->value + len - 3, "...");
+}
+
 static bool set_flag(const struct flag *flag, void *flags) {
     char *target = (char *)flags + flag->offset;
     if (!flag->value) {
         *(bool *)target = true;
-    } else if (flag->offset != COMMON(sources)) {
+    } else if (!is_repeated(flag)) {
         *(const char **)target = optarg;
     } else {
-        const char **source = (const char **)target;
+        const char **values = (const char **)target;
         size_t count = 0;
-        while (source[count])
+        while (values[count])
             count++;
-        if (count == SOURCES_MAX) {
-            (void)fprintf(stderr, "hatlas: more than %d sources\n", SOURCES_MAX);
+        if (count == REPEATS_MAX) {
+            (void)fprintf(stderr, "hatlas: --%s more than %d times\n", flag->name,
+                          REPEATS_MAX);
             return false;
         }
-        source[count] = optarg;
+        values[count] = optarg;
     }
     return true;
 }

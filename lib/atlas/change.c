@@ -196,6 +196,10 @@ void change_attach(const struct atlas_service *service, const struct atlas_tree 
                      address);
         return;
     }
+    if (json_object_get(patch, "host") || json_object_get(patch, "port")) {
+        problems_add(problems, "", "host and port are what '%s' says", address);
+        return;
+    }
     json_t *fresh = json_pack("{s:s, s:i}", "host", host, "port", (int)port);
     json_t *record = atlas_fields_patch(fresh, patch);
     if (atlas_fields_check(host_schema, record, address, problems))
