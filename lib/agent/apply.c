@@ -308,8 +308,9 @@ static int64_t spread(const char *name) {
 static int64_t reload_at(const struct apply *apply) {
     const struct settings *settings = apply->options.settings;
     int64_t interval = settings->apply.min_reload_interval * 1000;
-    int64_t share = settings->apply.reload_jitter * spread(settings->node_name);
-    int64_t spread_at = apply->reload_wanted + interval * share / 10000;
+    int64_t share = apply->running ? settings->apply.reload_jitter : 0;
+    int64_t spread_at =
+        apply->reload_wanted + interval * share * spread(settings->node_name) / 10000;
     int64_t apart_at = apply->last_reload ? apply->last_reload + interval : 0;
     return spread_at > apart_at ? spread_at : apart_at;
 }

@@ -1,6 +1,7 @@
 """Changes of hosts reach HAProxy without a reload, and trouble with the Runtime API is
 answered by one."""
 import glob
+import json
 import os
 import re
 import signal
@@ -354,3 +355,70 @@ def test_old_worker_that_does_not_end(hatlas, atlas, source, backend, tmp_path):
     atlas.put_service("other")  # a reload
     hatlas.wait_log("does not end")
     thread.join()
+
+
+# --- What is shown and when
+
+
+def test_diff_says_the_plan(hatlas, backend, cluster):
+    """Commands where they suffice, else the reason of the reload; also as JSON."""
+    port = backend("one").port
+    teams = "services: {teams: {hosts: [{host: 127.0.0.1, port: %d, weight: %d}]}%s}\n"
+    file = cluster(teams % (port, 1, ""))
+    hatlas.configure(sources=[{"file": str(file)}])
+    assert hatlas.command("render", "--write", "--order", "node").returncode == 0
+    unchanged = hatlas.command("diff", "--json")
+    assert unchanged.returncode == 0
+    assert json.loads(unchanged.stdout) == {"plan": "nothing", "files": [], "steps": []}
+    cluster(teams % (port, 7, ""))
+    shown = hatlas.command("diff")
+    assert shown.returncode == 1
+    assert f"set server teams/127.0.0.1:{port} weight 7" in shown.stdout
+    plan = json.loads(hatlas.command("diff", "--json").stdout)
+    assert plan["plan"] == "runtime" and len(plan["steps"]) == 1
+    assert plan["files"] == [str(hatlas.config)]
+    cluster(teams % (port, 7, ", crews: {}"))
+    assert "reload: backend crews: new" in hatlas.command("diff").stdout
+    plan = json.loads(hatlas.command("diff", "--json").stdout)
+    assert plan["plan"] == "reload" and "crews" in plan["reason"]
+
+
+def test_dry_run_says_the_plan_of_each_change(hatlas, atlas, source, backend):
+    one = backend("one")
+    atlas.put_service("teams", **UNCHECKED)
+    atlas.put_host("teams", one.port)
+    hatlas.configure(sources=source()).run("--dry-run")
+    hatlas.wait_log("reload: ")
+    atlas.put_host("teams", one.port, weight=9)
+    hatlas.wait_log(f"set server teams/{host_id(one)} weight 9")
+    assert not hatlas.config.exists()
+
+
+def spread(name):
+    """The node's share of the jitter in percent, as FNV-1a gives it."""
+    value = 2166136261
+    for byte in name.encode():
+        value = (value ^ byte) * 16777619 % 2**32
+    return value % 100
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_reloads_are_spread_over_the_nodes(hatlas, atlas, source, backend, at_once):
+    """With jitter even the first reload after a quiet time waits, by the node's name."""
+    name = next(name for name in map(str, range(10000))
+                if spread(name) == (0 if at_once else 99))
+    atlas.put_host("teams", backend("one").port)
+    hatlas.configure(sources=source(), node={"name": name},
+                     apply={"min_reload_interval": "1h", "reload_jitter": "100%"})
+    assert hatlas.command("render", "--write", "--order", "node").returncode == 0
+    hatlas.run()
+    hatlas.wait_answer("teams", "one")
+    hatlas.wait_log("first catalog")
+    atlas.put_service("other")
+    if at_once:
+        hatlas.wait_answer("other", 503)
+    else:
+        hatlas.wait_log('msg="service added"')
+        hatlas.send(signal.SIGUSR1)
+        hatlas.wait_log("msg=state")
+        assert hatlas.get("other").status == 404
