@@ -140,6 +140,21 @@ static void on_end(evutil_socket_t fd, short what, void *arg) {
     release(child);
 }
 
+/* The environment without hatlas's secrets: a new array of borrowed strings. */
+static char **child_environment(void) {
+    static const char secret[] = "HATLAS_SECRET";
+    size_t count = 0;
+    while (environ[count])
+        count++;
+    char **kept = mem_resize(NULL, count + 1, sizeof *kept);
+    size_t out = 0;
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(environ[i], secret, sizeof secret - 1) != 0)
+            kept[out++] = environ[i];
+    kept[out] = NULL;
+    return kept;
+}
+
 /* Signals that hatlas handles or ignores must mean to a child what they mean by default.
  */
 static int spawn(pid_t *pid, const struct child_options *options, int output_fd) {
@@ -162,8 +177,10 @@ static int spawn(pid_t *pid, const struct child_options *options, int output_fd)
     if (options->own_group)
         flags |= POSIX_SPAWN_SETPGROUP;
     (void)posix_spawnattr_setflags(&attributes, flags);
+    char **environment = child_environment();
     int fault = posix_spawnp(pid, options->argv[0], &actions, &attributes,
-                             (char *const *)options->argv, environ);
+                             (char *const *)options->argv, environment);
+    free(environment);
     (void)posix_spawnattr_destroy(&attributes);
     (void)posix_spawn_file_actions_destroy(&actions);
     return fault;

@@ -99,8 +99,11 @@ struct catalog_policy {
     const json_t *overrides;
 };
 
+bool catalog_policy_wants(const struct catalog_policy *policy, const char *name);
+
 /* Merges catalogs in order: a service in several of them has the hosts of all, and the
- * fields and vars of the first that has the service. Returns a new reference. */
+ * fields and vars of the first that has the service; of hosts with one address and port
+ * it has that of the first. Returns a new reference. */
 struct catalog *catalog_merge(const struct catalog *const *parts, size_t count,
                               const struct catalog_policy *policy,
                               struct problems *problems);

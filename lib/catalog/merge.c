@@ -14,9 +14,33 @@ static bool matches(const char *const *patterns, const char *name) {
     return false;
 }
 
-static bool wanted(const struct catalog_policy *policy, const char *name) {
+bool catalog_policy_wants(const struct catalog_policy *policy, const char *name) {
     return (!policy->include || matches(policy->include, name)) &&
            !matches(policy->exclude, name);
+}
+
+static int compare_addresses(const void *a, const void *b) {
+    const struct host *one = *(const struct host *const *)a;
+    const struct host *other = *(const struct host *const *)b;
+    int order = strcasecmp(one->host, other->host);
+    return order ? order : (one->port > other->port) - (one->port < other->port);
+}
+
+/* Adds the hosts of the service to the `*count` others, but for those whose address one of
+ * these has. Returns all, sorted by address. */
+static const struct host **add_hosts(const struct host **hosts, size_t *count,
+                                     const struct service *service) {
+    size_t others = *count;
+    for (size_t i = 0; i < service->host_count; i++) {
+        const struct host *host = service->hosts[i];
+        if (others && bsearch(&host, hosts, others, sizeof *hosts, compare_addresses))
+            continue;
+        hosts = mem_grow(hosts, *count, sizeof *hosts);
+        hosts[(*count)++] = host;
+    }
+    if (*count)
+        qsort(hosts, *count, sizeof *hosts, compare_addresses);
+    return hosts;
 }
 
 /* The service as the parts have it together: a new reference. */
@@ -33,10 +57,7 @@ static const struct service *join(const struct catalog *const *parts, size_t cou
         if (!service)
             continue;
         holders++;
-        for (size_t j = 0; j < service->host_count; j++) {
-            hosts = mem_grow(hosts, host_count, sizeof *hosts);
-            hosts[host_count++] = service->hosts[j];
-        }
+        hosts = add_hosts(hosts, &host_count, service);
     }
     const struct service *joined = NULL;
     if (holders == 1)
@@ -102,7 +123,8 @@ struct catalog *catalog_merge(const struct catalog *const *parts, size_t count,
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < parts[i]->service_count; j++) {
             const struct service *service = parts[i]->services[j];
-            if (!wanted(policy, service->name) || in_earlier(parts, i, service->name))
+            if (!catalog_policy_wants(policy, service->name) ||
+                in_earlier(parts, i, service->name))
                 continue;
             services = mem_grow(services, total, sizeof *services);
             services[total++] = with_defaults(join(parts, count, service, problems),

@@ -100,9 +100,9 @@ static void environment_sources(struct loader *loader, const char *text) {
 
 /* Kubernetes gives every pod variables for a service that is called hatlas. */
 static bool is_foreign(const char *name) {
-    static const char *const beginnings[] = {"HATLAS_TEST_", "HATLAS_EXTERNAL_DIFF",
-                                             "HATLAS_SERVICE_HOST", "HATLAS_SERVICE_PORT",
-                                             "HATLAS_PORT"};
+    static const char *const beginnings[] = {
+        "HATLAS_TEST_",        "HATLAS_EXTERNAL_DIFF", "HATLAS_SECRET",
+        "HATLAS_SERVICE_HOST", "HATLAS_SERVICE_PORT",  "HATLAS_PORT"};
     for (size_t i = 0; i < sizeof beginnings / sizeof *beginnings; i++)
         if (!strncmp(name, beginnings[i], strlen(beginnings[i])))
             return true;

@@ -12,6 +12,7 @@ enum {
 /* HAProxy binds a socket under a longer name first, and sun_path has 108 bytes. */
 enum { SOCKET_MAX = 90 };
 
+static const char *const trusts[] = {"server_options", NULL};
 static const char *const formats[] = {"atlas", "nerve", "serverset", "curator", NULL};
 static const char *const routing_modes[] = {"acl", "map", "auto", NULL};
 static const char *const checks[] = {"haproxy", "none", NULL};
@@ -37,16 +38,16 @@ static const struct schema node_rows[] = {
 static const struct schema auth_rows[] = {
     {"scheme", SCHEMA_TEXT, "\"digest\"", .min = 1, .max = 64,
      .text = "ZooKeeper's authentication scheme"},
-    {"file", SCHEMA_PATH, .required = true,
-     .text = "file with the secret (digest: user:password)"},
+    {"file", SCHEMA_PATH, .text = "file with the secret (digest: user:password)"},
+    {"env", SCHEMA_TEXT, .min = 1, .max = 255,
+     .text = "environment variable with the secret, in place of a file"},
     {0},
 };
 
 static const struct schema tls_rows[] = {
-    {"ca", SCHEMA_PATH, .required = true,
-     .text = "file with the authorities to trust; no effect yet"},
-    {"cert", SCHEMA_PATH, .text = "file with this node's certificate; no effect yet"},
-    {"key", SCHEMA_PATH, .text = "file with its private key; no effect yet"},
+    {"ca", SCHEMA_PATH, .required = true, .text = "file with the authorities to trust"},
+    {"cert", SCHEMA_PATH, .text = "file with this node's certificate"},
+    {"key", SCHEMA_PATH, .text = "file with its private key"},
     {0},
 };
 
@@ -56,21 +57,39 @@ static const struct schema source_rows[] = {
     {"file", SCHEMA_PATH, .text = "cluster.yaml instead of ZooKeeper"},
     {"root", SCHEMA_URI_PATH, "\"/atlas\"", .text = "znode that holds the realms"},
     {"format", SCHEMA_CHOICE, "\"atlas\"", .choices = formats,
-     .text = "how records are written; no effect yet for formats other than atlas"},
+     .text = "how records are written"},
     {"path", SCHEMA_URI_PATH,
-     .text = "where other formats keep a service, with {service}; no effect yet"},
+     .text =
+         "where other formats keep the hosts of a service, with {service} as one part"},
+    {"endpoint", SCHEMA_TEXT, .min = 1, .max = 128,
+     .text = "serverset: which of additionalEndpoints; default: serviceEndpoint"},
+    {"ssl", SCHEMA_BOOL, .text = "curator: true takes sslPort instead of port"},
+    {"trust", SCHEMA_CHOICE, .choices = trusts,
+     .text = "nerve: what else is taken over; server_options: raw text for HAProxy"},
     {"auth", SCHEMA_OBJECT, .rows = auth_rows, .text = "who this node says it is"},
     {"tls", SCHEMA_OBJECT, .rows = tls_rows,
-     .text = "encrypt the connection; no effect yet"},
+     .text = "encrypt the connection; refused where the client library can't"},
+    {"acl", SCHEMA_LIST_OF_TEXT, .min = 1, .max = 32,
+     .text = "who may do what with znodes that hatlas creates: scheme:id:cdrwa"},
     {"session_timeout", SCHEMA_DURATION, "\"10s\"", .min = SECOND, .max = TEN_MINUTES,
      .text = "ZooKeeper's session time-out"},
     {0},
 };
 
+static const struct schema wanted_hosts_rows[] = {
+    {"zones", SCHEMA_LIST_OF_TEXT, "[]",
+     .text = "hosts in these zones only, as patterns; \"\" is a host without one"},
+    {"labels", SCHEMA_MAP_OF_TEXT, "{}",
+     .text = "hosts whose labels match all of these patterns only"},
+    {0},
+};
+
 static const struct schema services_rows[] = {
     {"include", SCHEMA_LIST_OF_TEXT, "[\"*\"]",
-     .text = "services to serve, as patterns (fnmatch)"},
+     .text = "services to read, as patterns (fnmatch)"},
     {"exclude", SCHEMA_LIST_OF_TEXT, "[]", .text = "services to leave out of these"},
+    {"hosts", SCHEMA_OBJECT, "{}", .rows = wanted_hosts_rows,
+     .text = "which of their hosts to serve"},
     {"defaults", SCHEMA_OBJECT, "{}",
      .text = "fields of a service, for all that do not say them"},
     {"overrides", SCHEMA_MAP_OF_OBJECTS, "{}",

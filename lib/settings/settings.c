@@ -67,6 +67,8 @@ static void fill_scalars(struct loader *loader) {
     settings->node_zone = loader_text(loader, "node.zone");
     settings->include = strings_new(loader_get(loader, "services.include"));
     settings->exclude = strings_new(loader_get(loader, "services.exclude"));
+    settings->host_zones = strings_new(loader_get(loader, "services.hosts.zones"));
+    settings->host_labels = loader_get(loader, "services.hosts.labels");
     settings->apply.coalesce = loader_duration(loader, "apply.coalesce");
     settings->apply.max_wait = loader_duration(loader, "apply.max_wait");
     settings->apply.min_reload_interval =
@@ -203,6 +205,7 @@ void settings_free(struct settings *settings) {
     loader_sources_free(settings);
     strings_free(settings->include);
     strings_free(settings->exclude);
+    strings_free(settings->host_zones);
     loader_outputs_free(settings);
     strings_free(settings->template_dirs);
     free(settings->haproxy.binary);

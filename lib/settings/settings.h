@@ -11,9 +11,19 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct settings;
+
+/* One rule of an ACL, as ZooKeeper has them. */
+struct acl_settings {
+    char *scheme, *id;
+    int permissions; /* read 1, write 2, create 4, delete 8, admin 16 */
+};
+
 /* Strings and lists are owned by the settings. Durations are milliseconds. NULL: not set.
  */
 struct source_settings {
+    const struct settings *whole; /* what it is part of, for what this node wants of the
+                                     registry; NULL: everything */
     enum { SOURCE_ZOOKEEPER, SOURCE_FILE } kind;
     char *file;
     char *hosts;  /* ZooKeeper connect string without a chroot */
@@ -21,8 +31,12 @@ struct source_settings {
     char *chroot; /* "" or "/path", from the connect string */
     char *realm;  /* copy of the top-level key */
     char *format; /* name of the record format */
-    char *path;   /* for formats other than atlas: pattern with {service} */
-    char *auth_scheme, *auth_file;
+    char *path;   /* for formats other than atlas: pattern with {service}; NULL: usual */
+    char *endpoint;
+    bool ssl, trust_options;
+    char *auth_scheme, *auth_file, *auth_env; /* the scheme is NULL without a secret */
+    struct acl_settings *acl; /* of znodes that hatlas creates; none: open to all */
+    size_t acl_count;
     char *tls_ca, *tls_cert, *tls_key;
     int64_t session_timeout;
 };
@@ -58,7 +72,9 @@ struct settings {
     char *node_name, *node_zone;
     struct source_settings *sources;
     size_t source_count;
-    char **include, **exclude; /* NULL-terminated */
+    char **include, **exclude; /* services; NULL-terminated */
+    char **host_zones;         /* of hosts; NULL-terminated, NULL or empty: all */
+    const json_t *host_labels; /* name → pattern; NULL or empty: all */
     struct output_settings *outputs;
     size_t output_count;
     char **template_dirs; /* searched in order, the shipped ones last; NULL-terminated */

@@ -90,11 +90,121 @@ static void fill_zookeeper(const struct loader *loader, struct source_settings *
     source->root = znode_path(loader, key, root);
 }
 
+/* Whether "{service}" is one part of the path, and stands nowhere else. */
+static bool is_pattern(const char *path) {
+    static const char mark[] = "/{service}";
+    const char *at = strstr(path, mark);
+    const char *after = at ? at + sizeof mark - 1 : NULL;
+    return at && (!*after || *after == '/') && !strchr(after, '{') &&
+           strchr(path, '{') == at + 1;
+}
+
+static char *pattern_path(const struct loader *loader, const char *key,
+                          const char *text) {
+    char *path = text ? znode_path(loader, key, text) : NULL;
+    if (!path || is_pattern(path))
+        return path;
+    loader_fault(loader, key,
+                 "expected a path with {service} as one of its parts, as in "
+                 "/nerve/services/{service}/services, found \"%s\"",
+                 text);
+    free(path);
+    return NULL;
+}
+
+/* "world:anyone:r": the id may have colons of its own. */
+static bool parse_acl(const char *text, struct acl_settings *acl) {
+    static const char letters[] = "rwcda";
+    const char *id = strchr(text, ':');
+    const char *permissions = id ? strrchr(id + 1, ':') : NULL;
+    if (!permissions || id == text || !permissions[1])
+        return false;
+    acl->permissions = 0;
+    for (const char *c = permissions + 1; *c; c++) {
+        const char *letter = strchr(letters, *c);
+        if (!letter)
+            return false;
+        acl->permissions |= 1 << (letter - letters);
+    }
+    acl->scheme = mem_strndup(text, (size_t)(id - text));
+    acl->id = mem_strndup(id + 1, (size_t)(permissions - id - 1));
+    return true;
+}
+
+static void fill_acl(const struct loader *loader, struct source_settings *source,
+                     const json_t *list, size_t index) {
+    source->acl = mem_zalloc(json_array_size(list) * sizeof *source->acl);
+    size_t i;
+    json_t *item;
+    json_array_foreach(list, i, item) {
+        struct acl_settings *acl = &source->acl[source->acl_count];
+        char key[KEY_MAX];
+        (void)snprintf(key, sizeof key, "sources[%zu].acl[%zu]", index, i);
+        if (!parse_acl(json_string_value(item), acl)) {
+            loader_fault(loader, key,
+                         "expected scheme:id:permissions, of the letters c, d, r, w and "
+                         "a, as in world:anyone:r, found \"%s\"",
+                         json_string_value(item));
+            continue;
+        }
+        source->acl_count++;
+        if (!strcmp(acl->scheme, "auth") && !source->auth_scheme)
+            loader_fault(loader, key, "\"auth\" is who auth says, which is not set");
+    }
+}
+
+/* Keys that say something of the records of one format. */
+static void check_format_keys(const struct loader *loader, const json_t *from,
+                              const char *format, size_t index) {
+    static const struct {
+        const char *key, *format;
+    } rows[] = {{"endpoint", "serverset"}, {"ssl", "curator"}, {"trust", "nerve"}};
+    char key[KEY_MAX];
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const json_t *value = json_object_get(from, rows[i].key);
+        (void)snprintf(key, sizeof key, "sources[%zu].%s", index, rows[i].key);
+        if (value && !json_is_false(value) && strcmp(format, rows[i].format) != 0)
+            loader_fault(loader, key, "only for the format %s, this source has %s",
+                         rows[i].format, format);
+    }
+    (void)snprintf(key, sizeof key, "sources[%zu].path", index);
+    if (json_object_get(from, "path") && !strcmp(format, "atlas"))
+        loader_fault(loader, key, "for formats other than atlas, which has root");
+}
+
 static char *member(const json_t *object, const char *first, const char *second) {
     const json_t *value = json_object_get(object, first);
     if (second)
         value = json_object_get(value, second);
     return mem_strdup(json_string_value(value));
+}
+
+static bool is_variable(const char *name) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+    return strchr(letters, *name) && !name[strspn(name, "0123456789"
+                                                        "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                        "abcdefghijklmnopqrstuvwxyz_")];
+}
+
+static void fill_auth(const struct loader *loader, struct source_settings *source,
+                      const json_t *from, size_t index) {
+    char key[KEY_MAX];
+    source->auth_scheme = member(from, "auth", "scheme");
+    source->auth_file = member(from, "auth", "file");
+    source->auth_env = member(from, "auth", "env");
+    if (!source->auth_scheme)
+        return;
+    (void)snprintf(key, sizeof key, "sources[%zu].auth", index);
+    if (!source->auth_file == !source->auth_env)
+        loader_fault(loader, key, "expected one of file and env, found %s",
+                     source->auth_file ? "both" : "neither");
+    if (source->auth_env && !is_variable(source->auth_env))
+        loader_fault(loader, key, "env: \"%s\" can't be the name of a variable",
+                     source->auth_env);
+    if (!strcmp(source->auth_scheme, "sasl"))
+        loader_fault(loader, key,
+                     "scheme: ZooKeeper's client library does SASL by another way, which "
+                     "hatlas does not know; use digest, or a tunnel with a certificate");
 }
 
 static void fill_source(const struct loader *loader, struct source_settings *source,
@@ -103,6 +213,7 @@ static void fill_source(const struct loader *loader, struct source_settings *sou
     bool zookeeper = json_object_get(from, "zookeeper");
     bool file = json_object_get(from, "file");
     const char *timeout = json_string_value(json_object_get(from, "session_timeout"));
+    source->whole = loader->settings;
     source->kind = file ? SOURCE_FILE : SOURCE_ZOOKEEPER;
     if (zookeeper == file) {
         (void)snprintf(key, sizeof key, "sources[%zu]", index);
@@ -114,9 +225,16 @@ static void fill_source(const struct loader *loader, struct source_settings *sou
     source->file = member(from, "file", NULL);
     source->realm = loader_text(loader, "realm");
     source->format = member(from, "format", NULL);
-    source->path = member(from, "path", NULL);
-    source->auth_scheme = member(from, "auth", "scheme");
-    source->auth_file = member(from, "auth", "file");
+    (void)snprintf(key, sizeof key, "sources[%zu].path", index);
+    source->path =
+        pattern_path(loader, key, json_string_value(json_object_get(from, "path")));
+    source->endpoint = member(from, "endpoint", NULL);
+    source->ssl = json_is_true(json_object_get(from, "ssl"));
+    source->trust_options = json_object_get(from, "trust");
+    if (source->format)
+        check_format_keys(loader, from, source->format, index);
+    fill_auth(loader, source, from, index);
+    fill_acl(loader, source, json_object_get(from, "acl"), index);
     source->tls_ca = member(from, "tls", "ca");
     source->tls_cert = member(from, "tls", "cert");
     source->tls_key = member(from, "tls", "key");
@@ -144,7 +262,14 @@ void loader_sources_free(struct settings *settings) {
         free(source->format);
         free(source->path);
         free(source->auth_scheme);
+        free(source->endpoint);
         free(source->auth_file);
+        free(source->auth_env);
+        for (size_t k = 0; k < source->acl_count; k++) {
+            free(source->acl[k].scheme);
+            free(source->acl[k].id);
+        }
+        free(source->acl);
         free(source->tls_ca);
         free(source->tls_cert);
         free(source->tls_key);

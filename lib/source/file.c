@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "catalog/text.h"
+#include "source/filter.h"
 #include "source/source_internal.h"
 
 #include <errno.h>
@@ -48,7 +49,8 @@ struct file_source {
     const struct catalog *catalog;
     struct problems problems;
     uint64_t reads;
-    int state; /* of struct source_status */
+    size_t services_out, hosts_out; /* of the catalog in the file: not wanted here */
+    int state;                      /* of struct source_status */
     char text[2048];
 };
 
@@ -108,7 +110,9 @@ static void read_catalog(struct file_source *file, const struct buffer *text) {
     struct catalog *catalog =
         catalog_read(buffer_str(text), text->len, file->path, file->catalog, &problems);
     if (catalog) {
-        note_read(file, catalog);
+        file->services_out = file->hosts_out = 0;
+        note_read(file, filter_catalog(file->source.settings->whole, catalog,
+                                       &file->services_out, &file->hosts_out));
     } else {
         struct buffer why = BUFFER_INIT;
         if (problems.count)
@@ -294,6 +298,8 @@ static void file_status(const struct source *source, struct source_status *statu
         .records = catalog ? catalog->service_count + catalog_host_count(catalog) : 0,
         .watches = (file->folder_watch >= 0) + (size_t)(file->target_watch >= 0),
         .full_reads = file->reads,
+        .services_out = file->services_out,
+        .hosts_out = file->hosts_out,
         .futile = file->read_once && !catalog,
     };
 }

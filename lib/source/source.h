@@ -23,6 +23,8 @@ struct source_status {
     size_t watches;
     uint64_t full_reads; /* how many times everything was read from the start: at first,
                             and again because of source_refresh or a new session */
+    size_t services_out; /* known, but not wanted here: neither read nor watched */
+    size_t hosts_out;    /* read, but not wanted here */
     bool futile;         /* no catalog, and none comes of waiting: the file is bad */
 };
 

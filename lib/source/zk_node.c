@@ -1,4 +1,5 @@
 /* The value of one znode: decoded when its bytes changed, kept while they are bad. */
+#include "source/filter.h"
 #include "source/zk_tree.h"
 
 #include <string.h>
@@ -29,12 +30,18 @@ static bool set_json(struct zk_node *node, json_t *json) {
     return true;
 }
 
-static bool decode_host(struct zk_node *node, const struct record_format *format,
+/* The value of a host that is not wanted here is let go. */
+static bool decode_host(struct zk_node *node, const struct zk_reader *reader,
                         const char *data, size_t len, struct problems *problems) {
     const struct host *host =
-        data ? format->host(last_part(node->path), data, len, node->path,
-                            &(struct record_options){0}, problems)
+        data ? reader->format->host(last_part(node->path), data, len, node->path,
+                                    &reader->options, problems)
              : NULL;
+    node->unwanted = host && !filter_host(reader->wants, host);
+    if (node->unwanted) {
+        host_unref(host);
+        return set_host(node, NULL);
+    }
     if (host || !problems->count)
         return set_host(node, host);
     problems_note(problems, 0,
@@ -45,13 +52,13 @@ static bool decode_host(struct zk_node *node, const struct record_format *format
 
 /* A record with one bad field may still have good ones, but those of the last record that
  * was wholly good are the safer choice. */
-static bool decode_json(struct zk_node *node, const struct record_format *format,
+static bool decode_json(struct zk_node *node, const struct zk_reader *reader,
                         const char *data, size_t len, struct problems *problems) {
     json_t *json = NULL;
     if (data && node->kind == ZK_SERVICE)
-        json = format->service(data, len, node->path, problems);
+        json = reader->format->service(data, len, node->path, problems);
     else if (data)
-        json = format->vars(data, len, node->path, problems);
+        json = reader->format->vars(data, len, node->path, problems);
     if (problems->count && node->clean && node->value.json) {
         problems_note(problems, 0, "; the last good value is kept");
         json_decref(json);
@@ -62,10 +69,10 @@ static bool decode_json(struct zk_node *node, const struct record_format *format
     return set_json(node, json);
 }
 
-bool zk_node_decode(struct zk_node *node, const struct record_format *format,
+bool zk_node_decode(struct zk_node *node, const struct zk_reader *reader,
                     const char *data, size_t len, struct problems *problems) {
-    return node->kind == ZK_HOST ? decode_host(node, format, data, len, problems)
-                                 : decode_json(node, format, data, len, problems);
+    return node->kind == ZK_HOST ? decode_host(node, reader, data, len, problems)
+                                 : decode_json(node, reader, data, len, problems);
 }
 
 void zk_node_clear(struct zk_node *node) {

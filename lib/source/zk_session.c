@@ -3,8 +3,8 @@
  * CONNECTED <-> LOST; expired, refused or flapping: a new handle */
 #include "source/zk_session.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/mem.h"
+#include "source/secret.h"
 #include "source/zk_client.h"
 
 #include <errno.h>
@@ -22,7 +22,6 @@ enum {
     REPLIES_A_TURN = 512, /* then other events of the loop have their turn */
     CROWD = 64,           /* of requests outstanding: replies are read by the batch */
     FLAPS = 3,            /* in a row, then a new session */
-    SECRET_MAX = 65536,
 };
 
 /* Microseconds. */
@@ -493,24 +492,20 @@ static void session_event(zhandle_t *handle, int type, int state, const char *pa
     (void)arg;
 }
 
-/* Gives the handle the first line of the secret's file. */
 static bool add_auth(struct zk_session *session) {
     struct buffer secret = BUFFER_INIT;
     struct error error;
-    bool done = file_read(session->settings->auth_file, SECRET_MAX, &secret, &error);
+    bool done = secret_read(session->settings, &secret, &error);
     if (!done) {
         set_why(session, "%s: %s", error.where, error.text);
     } else {
-        size_t len = strcspn(buffer_str(&secret), "\r\n");
         int rc = zoo_add_auth(session->handle, session->settings->auth_scheme,
-                              buffer_str(&secret), (int)len, NULL, NULL);
+                              buffer_str(&secret), (int)secret.len, NULL, NULL);
         done = rc == ZOK;
         if (!done)
-            set_why(session, "%s: %s", session->settings->auth_file, zerror(rc));
+            set_why(session, "auth: %s", zerror(rc));
     }
-    if (secret.data)
-        explicit_bzero(secret.data, secret.len);
-    buffer_free(&secret);
+    secret_free(&secret);
     return done;
 }
 

@@ -3,6 +3,7 @@
 #include "source/zk_tree.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "source/filter.h"
 #include "source/zk_client.h"
 
 #include <stddef.h>
@@ -133,6 +134,7 @@ static void drop_node(struct zk_tree *tree, struct zk_node *node) {
     set_unreadable(tree, node, false);
     set_problems(tree, node, &(struct problems){0});
     tree->records -= (node->read.type == ZK_DATA && node->found);
+    tree->hosts_out -= node->unwanted;
     note_value_changed(tree, node);
     zk_node_clear(node);
     zk_session_drop(&node->read);
@@ -140,13 +142,23 @@ static void drop_node(struct zk_tree *tree, struct zk_node *node) {
 
 /* Lists. */
 
-/* Makes the children of `parent` those that were named. Returns how many there are. */
+/* Whether a child of a list of that kind is a record, and one that is wanted. */
+static bool is_child(const struct zk_tree *tree, enum zk_kind kind, const char *name) {
+    const char *prefix = tree->reader.format->prefix;
+    return kind == ZK_HOST ? !strncmp(name, prefix, strlen(prefix))
+                           : filter_service(tree->reader.wants, name);
+}
+
+/* Makes the children of `parent` those that were named. Returns how many there are at
+ * most. */
 static size_t sync_children(struct zk_tree *tree, const char *parent, enum zk_kind kind,
                             struct zk_service *service, struct zk_node **first,
                             const struct zk_answer *answer) {
     uint32_t seen = ++tree->lists;
     for (size_t i = 0; i < answer->count; i++) {
         struct zk_node *node = zk_tree_find(tree, parent, answer->names[i], "");
+        if (!node && !is_child(tree, kind, answer->names[i]))
+            continue;
         if (!node) {
             node = add_child(tree, kind, parent, answer->names[i], "", service);
             node->sibling = *first;
@@ -202,12 +214,24 @@ static void drop_service(struct zk_tree *tree, struct zk_service *service) {
     free(service);
 }
 
+/* ZooKeeper keeps its own things at the top, in one znode. */
+static bool is_zookeepers_own(const struct zk_tree *tree, const char *name) {
+    return !*tree->layout.services && !strcmp(name, "zookeeper");
+}
+
 static void sync_services(struct zk_tree *tree, const struct zk_answer *answer,
                           struct problems *problems) {
     uint32_t seen = ++tree->lists;
+    tree->services_out = 0;
     for (size_t i = 0; i < answer->count; i++) {
         const char *name = answer->names[i];
         struct zk_service *service = find_service(tree, name);
+        if (!service && is_zookeepers_own(tree, name))
+            continue;
+        if (!service && !filter_service(tree->reader.wants, name)) {
+            tree->services_out++;
+            continue;
+        }
         if (!service && text_is_service_name(name)) {
             service = add_service(tree, name);
         } else if (!service) {
@@ -270,8 +294,11 @@ static void record_answered(struct zk_tree *tree, struct zk_node *node,
     node->digest = now;
     node->known = true;
     struct problems problems = {0};
-    if (zk_node_decode(node, tree->format, found ? data : NULL, answer->len, &problems))
+    tree->hosts_out -= node->unwanted;
+    node->unwanted = false;
+    if (zk_node_decode(node, &tree->reader, found ? data : NULL, answer->len, &problems))
         note_value_changed(tree, node);
+    tree->hosts_out += node->unwanted;
     set_problems(tree, node, &problems);
 }
 
@@ -362,11 +389,11 @@ void zk_tree_retry(struct zk_tree *tree) {
 }
 
 struct zk_tree *zk_tree_new(const struct zk_layout *layout,
-                            const struct record_format *format, bool has_auth,
+                            const struct zk_reader *reader, bool has_auth,
                             zk_place *place, void *arg) {
     struct zk_tree *tree = mem_zalloc(sizeof *tree);
     tree->layout = *layout;
-    tree->format = format;
+    tree->reader = *reader;
     tree->has_auth = has_auth;
     tree->place = place;
     tree->arg = arg;
@@ -381,8 +408,8 @@ void zk_tree_start(struct zk_tree *tree) {
     if (layout->config)
         tree->configs =
             add_node(tree, ZK_CONFIG_LIST, layout->config, strlen(layout->config), NULL);
-    tree->services =
-        add_node(tree, ZK_SERVICE_LIST, layout->services, strlen(layout->services), NULL);
+    const char *top = *layout->services ? layout->services : "/";
+    tree->services = add_node(tree, ZK_SERVICE_LIST, top, strlen(top), NULL);
 }
 
 void zk_tree_free(struct zk_tree *tree) {

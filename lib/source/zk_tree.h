@@ -11,10 +11,17 @@
 /* Where a registry keeps what. A service's hosts are the children of
  * <services>/<service><suffix>. */
 struct zk_layout {
-    char *services;
-    char *suffix; /* "/hosts", or "" */
-    char *config; /* parent of the services' variables; NULL: there are none */
-    bool records; /* <services>/<service> holds the service's own record */
+    char *services; /* "" for the top */
+    char *suffix;   /* "/hosts", or "" */
+    char *config;   /* parent of the services' variables; NULL: there are none */
+    bool records;   /* <services>/<service> holds the service's own record */
+};
+
+/* How the records of a registry are read, and which of them are wanted. */
+struct zk_reader {
+    const struct record_format *format;
+    struct record_options options;
+    const struct settings *wants; /* NULL: everything */
 };
 
 enum zk_kind {
@@ -44,6 +51,7 @@ struct zk_node {
     bool known;
     bool clean; /* the value is from a record without a fault */
     bool unreadable;
+    bool unwanted; /* a good host that this node does not want */
     char path[];
 };
 
@@ -67,7 +75,7 @@ typedef struct zk_session *zk_place(void *arg, size_t bytes);
 
 struct zk_tree {
     struct zk_layout layout;
-    const struct record_format *format;
+    struct zk_reader reader;
     bool has_auth;
     zk_place *place;
     void *arg;
@@ -82,7 +90,8 @@ struct zk_tree {
     size_t records;         /* services, variables and hosts that exist */
     size_t unanswered;      /* 0: in step */
     size_t unreadable, faulty;
-    uint32_t lists; /* how many were read */
+    size_t services_out, hosts_out; /* not wanted here */
+    uint32_t lists;                 /* how many were read */
     uint64_t full_reads;
     bool full;    /* all nodes are being read from the start */
     bool behind;  /* a session began again, and not all of it was read since */
@@ -98,7 +107,7 @@ struct zk_tree {
 
 /* Takes over the strings of the layout. */
 struct zk_tree *zk_tree_new(const struct zk_layout *layout,
-                            const struct record_format *format, bool has_auth,
+                            const struct zk_reader *reader, bool has_auth,
                             zk_place *place, void *arg);
 
 /* To be called once the sessions are gone. */
@@ -133,7 +142,7 @@ void zk_tree_problems(const struct zk_tree *tree, struct problems *problems);
 
 /* Decodes what the node's znode holds (data NULL: it does not exist). Returns whether the
  * value changed; `problems` receives what is wrong with the record. */
-bool zk_node_decode(struct zk_node *node, const struct record_format *format,
+bool zk_node_decode(struct zk_node *node, const struct zk_reader *reader,
                     const char *data, size_t len, struct problems *problems);
 void zk_node_clear(struct zk_node *node);
 

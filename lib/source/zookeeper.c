@@ -55,6 +55,19 @@ static void describe_lost(struct zk_source *zk, const struct zk_session_status *
                        zk->source.settings->hosts);
 }
 
+static void describe_ready(struct zk_source *zk,
+                           const struct zk_session_status *session) {
+    size_t services = zk->tree->services_out;
+    size_t hosts = zk->tree->hosts_out;
+    char out[96] = "";
+    if (services || hosts)
+        (void)snprintf(out, sizeof out,
+                       ", %zu services and %zu hosts are not wanted here", services,
+                       hosts);
+    (void)snprintf(zk->text, sizeof zk->text, "connected to %s, %zu watches%s",
+                   session->server, zk->status.watches, out);
+}
+
 static void describe_connected(struct zk_source *zk,
                                const struct zk_session_status *session) {
     const struct zk_tree *tree = zk->tree;
@@ -74,8 +87,7 @@ static void describe_connected(struct zk_source *zk,
                        "connected to %s, %s does not exist yet", session->server,
                        services->path);
     else
-        (void)snprintf(zk->text, sizeof zk->text, "connected to %s, %zu watches",
-                       session->server, zk->status.watches);
+        describe_ready(zk, session);
 }
 
 static void describe(struct zk_source *zk) {
@@ -83,6 +95,8 @@ static void describe(struct zk_source *zk) {
     zk->status.text = zk->text;
     zk->status.records = zk->tree->records;
     zk->status.full_reads = zk->tree->full_reads;
+    zk->status.services_out = zk->tree->services_out;
+    zk->status.hosts_out = zk->tree->hosts_out;
     zk->status.watches = 0;
     for (size_t i = 0; i < zk->session_count; i++) {
         struct zk_session_status session;
@@ -101,6 +115,8 @@ static void log_synced(struct zk_source *zk) {
              LOG_INT("services", catalog->service_count),
              LOG_INT("hosts", catalog_host_count(catalog)),
              LOG_INT("watches", zk->status.watches),
+             LOG_INT("services_out", zk->tree->services_out),
+             LOG_INT("hosts_out", zk->tree->hosts_out),
              LOG_USEC("ms", clock_usec() - zk->sync_began));
     catalog_unref(catalog);
     zk->sync_began = 0;
@@ -235,10 +251,14 @@ static bool check_settings(const struct source_settings *settings, struct error 
         return error_set(error, "zookeeper.tls",
                          "the ZooKeeper client library here (libzookeeper_st) has no "
                          "TLS: let a local TLS tunnel connect to ZooKeeper (stunnel, or "
-                         "HAProxy as lib/source/README.md shows) and name the tunnel's "
+                         "HAProxy with examples/zookeeper-tls.cfg) and name the tunnel's "
                          "address instead");
-    if (!settings->auth_scheme != !settings->auth_file)
-        return error_set(error, "zookeeper.auth", "needs both, scheme and file");
+    bool secret = settings->auth_file || settings->auth_env;
+    if (!settings->auth_scheme != !secret)
+        return error_set(error, "zookeeper.auth", "needs a scheme, and a file or env");
+    if (settings->auth_env && !getenv(settings->auth_env))
+        return error_set(error, "zookeeper.auth.env",
+                         "the environment variable %s is not set", settings->auth_env);
     return true;
 }
 
@@ -264,37 +284,44 @@ static bool atlas_layout(const struct source_settings *settings,
 }
 
 /* "/nerve/services/{service}/services": what other registries look like. */
-static bool pattern_layout(const struct source_settings *settings,
+static bool pattern_layout(const struct source_settings *settings, const char *path,
                            struct zk_layout *layout, struct error *error) {
     static const char mark[] = "/{service}";
-    const char *at = settings->path ? strstr(settings->path, mark) : NULL;
+    const char *at = strstr(path, mark);
     const char *after = at ? at + sizeof mark - 1 : NULL;
-    if (!at || at == settings->path || (*after && *after != '/') || strstr(after, mark))
+    if (!at || *path != '/' || (*after && *after != '/') || strstr(after, mark))
         return error_set(error, "zookeeper.path",
                          "'%s': expected an absolute path with {service} as one of its "
                          "parts, as in /nerve/services/{service}/services",
-                         settings->path ? settings->path : "");
-    char *before = mem_strndup(settings->path, (size_t)(at - settings->path));
+                         path);
+    char *before = mem_strndup(path, (size_t)(at - path));
     layout->services = path_prefix(settings, before);
     layout->suffix = mem_strdup(after);
     free(before);
     return true;
 }
 
-static bool make_layout(const struct source_settings *settings,
-                        const struct record_format **format, struct zk_layout *layout,
-                        struct error *error) {
+static bool make_layout(const struct source_settings *settings, struct zk_reader *reader,
+                        struct zk_layout *layout, struct error *error) {
     const char *name = settings->format ? settings->format : "atlas";
-    *format = record_format_find(name);
-    if (!*format)
+    *reader = (struct zk_reader){
+        .format = record_format_find(name),
+        .options = {.endpoint = settings->endpoint,
+                    .ssl = settings->ssl,
+                    .trust_options = settings->trust_options},
+        .wants = settings->whole,
+    };
+    if (!reader->format)
         return error_set(error, "zookeeper.format", "'%s': no such record format", name);
-    return strcmp(name, "atlas") == 0 ? atlas_layout(settings, layout)
-                                      : pattern_layout(settings, layout, error);
+    const char *path = settings->path ? settings->path : reader->format->path;
+    return reader->format->path ? pattern_layout(settings, path, layout, error)
+                                : atlas_layout(settings, layout);
 }
 
-static char *make_name(const struct source_settings *settings) {
-    bool atlas = !settings->path;
-    char *root = path_prefix(settings, atlas ? settings->root : settings->path);
+static char *make_name(const struct source_settings *settings,
+                       const struct zk_reader *reader) {
+    const char *path = settings->path ? settings->path : reader->format->path;
+    char *root = path_prefix(settings, reader->format->path ? path : settings->root);
     char *name = mem_printf("zookeeper:%s%s", settings->hosts, root);
     free(root);
     return name;
@@ -303,18 +330,18 @@ static char *make_name(const struct source_settings *settings) {
 struct source *source_zookeeper_open(struct event_base *base, const struct log *log,
                                      const struct source_settings *settings,
                                      struct error *error) {
-    const struct record_format *format;
+    struct zk_reader reader;
     struct zk_layout layout = {0};
     if (!check_settings(settings, error) ||
-        !make_layout(settings, &format, &layout, error))
+        !make_layout(settings, &reader, &layout, error))
         return NULL;
     struct zk_source *zk = mem_zalloc(sizeof *zk);
     zk->source = (struct source){.ops = &zookeeper_ops,
                                  .base = base,
                                  .log = log,
                                  .settings = settings,
-                                 .name = make_name(settings)};
-    zk->tree = zk_tree_new(&layout, format, settings->auth_scheme != NULL, place, zk);
+                                 .name = make_name(settings, &reader)};
+    zk->tree = zk_tree_new(&layout, &reader, settings->auth_scheme != NULL, place, zk);
     zk->sync_began = clock_usec();
     (void)add_session(zk);
     zk_tree_start(zk->tree);

@@ -510,12 +510,11 @@ def tls_zookeeper(tmp_path):
 
 @pytest.fixture
 def tunnel(tmp_path):
-    """Starts the tunnel of lib/source/README.md to a server; gives its port."""
+    """Starts the tunnel of examples/zookeeper-tls.cfg to a server; gives its port."""
     started = []
 
     def make(server, certificate):
-        readme = (parts.SOURCE / "lib/source/README.md").read_text()
-        text = re.search(r"```haproxy\n(.*?)```", readme, re.S).group(1)
+        text = (parts.SOURCE / "examples/zookeeper-tls.cfg").read_text()
         port = parts.free_port()
         text = text.replace("127.0.0.1:2181", f"127.0.0.1:{port}")
         text = re.sub(r"zk[12]:2281", f"127.0.0.1:{server.secure_port}", text)
@@ -531,7 +530,7 @@ def tunnel(tmp_path):
         process.wait()
 
 
-def test_tls_through_the_tunnel_of_the_readme(hatlas, tls_zookeeper, tunnel, backend):
+def test_tls_through_the_tunnel_of_the_example(hatlas, tls_zookeeper, tunnel, backend):
     client = tls_zookeeper.client()
     parts.Atlas(client, "/atlas").put_host("teams", backend("one").port)
     port = tunnel(tls_zookeeper, tls_zookeeper.certificate)
@@ -555,7 +554,7 @@ def test_tls_key_is_an_error_that_names_the_tunnel(hatlas, zookeeper):
                                "tls": {"ca": "/etc/hatlas/ca.pem"}}])
     done = hatlas.command("render")
     assert done.returncode == 2
-    assert "no TLS" in done.stderr and "lib/source/README.md" in done.stderr
+    assert "no TLS" in done.stderr and "examples/zookeeper-tls.cfg" in done.stderr
 
 
 def test_state_on_signal(hatlas, atlas, source, backend):

@@ -238,9 +238,10 @@ static void test_merge(void **state) {
     (void)state;
     struct problems problems = {0};
     const struct catalog *parts[] = {
-        read_good("services: {a: {balance: first, hosts: [{host: x, port: 1}]}, no: {}}"),
+        read_good("services: {a: {balance: first, hosts: [{id: z, host: x, port: 1}]}, "
+                  "no: {}}"),
         read_good("services: {a: {balance: uri, hosts: [{host: y, port: 1}, "
-                  "{host: x, port: 1}]}, b: {}}"),
+                  "{id: a, host: X, port: 1, weight: 9}]}, b: {}}"),
     };
     static const char *const include[] = {"*", NULL};
     static const char *const exclude[] = {"n*", NULL};
@@ -250,11 +251,14 @@ static void test_merge(void **state) {
     struct catalog *merged = catalog_merge(parts, 2, &policy, &problems);
     assert_int_equal(merged->service_count, 2);
     assert_int_equal(merged->services[0]->host_count, 2);
+    assert_string_equal(merged->services[0]->hosts[0]->id, "y:1");
+    assert_string_equal(merged->services[0]->hosts[1]->id, "z");
+    assert_int_equal(merged->services[0]->hosts[1]->weight, 1);
     assert_string_equal(
         json_string_value(json_object_get(merged->services[0]->fields, "balance")),
         "first");
     assert_string_equal(merged->services[1]->hosts[0]->host, "d");
-    assert_int_equal(problems.count, 1);
+    assert_int_equal(problems.count, 0);
     problems_free(&problems);
     json_decref(overrides);
     catalog_unref(merged);

@@ -29,6 +29,7 @@ struct world {
     char *path;
     struct event_base *base;
     struct source_settings settings;
+    struct settings whole;
     struct source *source;
     unsigned changes;
 };
@@ -61,7 +62,8 @@ static void count_change(void *arg, struct source *source) {
 
 static void open_source(struct world *world) {
     struct error error;
-    world->settings = (struct source_settings){.kind = SOURCE_FILE, .file = world->path};
+    world->settings = (struct source_settings){
+        .kind = SOURCE_FILE, .file = world->path, .whole = &world->whole};
     world->source =
         source_open(world->base, &quiet, &world->settings, count_change, world, &error);
     assert_non_null(world->source);
@@ -396,6 +398,28 @@ static void test_unchanged_services_are_shared(void **state) {
     catalog_unref(after);
 }
 
+static void test_what_is_not_wanted(void **state) {
+    struct world *world = *state;
+    static char x[] = "x*", east[] = "east";
+    static char *exclude[] = {x, NULL}, *zones[] = {east, NULL};
+    world->whole.exclude = exclude;
+    world->whole.host_zones = zones;
+    write_file(world,
+               "services:\n"
+               "  a: {hosts: [{host: a, port: 1, zone: east}, {host: b, port: 1}]}\n"
+               "  b: {hosts: [{host: a, port: 1, zone: west}]}\n"
+               "  x: {hosts: [{host: a, port: 1, zone: east}]}\n");
+    open_source(world);
+    wait_until(world, has_services, "a b");
+    const struct catalog *catalog = source_catalog(world->source);
+    assert_int_equal(catalog->services[0]->host_count, 1);
+    assert_string_equal(catalog->services[0]->hosts[0]->host, "a");
+    assert_int_equal(catalog->services[1]->host_count, 0);
+    assert_int_equal(status_of(world).services_out, 1);
+    assert_int_equal(status_of(world).hosts_out, 2);
+    catalog_unref(catalog);
+}
+
 static void test_refresh_reads_again(void **state) {
     struct world *world = *state;
     write_file(world, ONE);
@@ -475,6 +499,7 @@ int main(void) {
         TEST(test_link_through_a_link),
         TEST(test_target_of_a_link_written),
         TEST(test_unchanged_services_are_shared),
+        TEST(test_what_is_not_wanted),
         TEST(test_refresh_reads_again),
         TEST(test_refresh_waits_for_a_good_file),
         TEST(test_without_inotify),

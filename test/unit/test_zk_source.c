@@ -131,10 +131,10 @@ void zk_session_status(const struct zk_session *session,
 /* Names of the znodes below the path, in the client's order: any. */
 static size_t list_children(const char *path, char **names) {
     size_t count = 0;
-    size_t len = strlen(path);
+    size_t len = strcmp(path, "/") == 0 ? 0 : strlen(path);
     for (size_t i = znode_count; i-- > 0;) {
         const char *child = znodes[i].path;
-        if (!strncmp(child, path, len) && child[len] == '/' &&
+        if (!strncmp(child, path, len) && child[len] == '/' && child[len + 1] &&
             !strchr(child + len + 1, '/'))
             names[count++] = znodes[i].path + len + 1;
     }
@@ -203,6 +203,7 @@ static void fire(const char *path) {
 struct world {
     struct event_base *base;
     struct source_settings settings;
+    struct settings whole;
     struct source *source;
     unsigned changes;
 };
@@ -254,6 +255,18 @@ static int setup(void **state) {
         source_open(world->base, &quiet, &world->settings, count_change, world, &error);
     *state = world;
     return world->source ? 0 : -1;
+}
+
+/* Begins anew with the settings as they are now. */
+static void reopen(struct world *world) {
+    struct error error;
+    source_close(world->source);
+    session_count = 0;
+    world->source =
+        source_open(world->base, &quiet, &world->settings, count_change, world, &error);
+    if (!world->source)
+        fail_msg("%s: %s", error.where, error.text);
+    settle_all(world);
 }
 
 static int teardown(void **state) {
@@ -732,7 +745,8 @@ static void test_refresh_finds_what_no_watch_told(void **state) {
 /* Settings that can never work. */
 
 static const struct {
-    const char *hosts, *tls_ca, *auth_scheme, *auth_file, *format, *where;
+    const char *hosts, *tls_ca, *auth_scheme, *auth_file, *auth_env, *format, *path,
+        *where;
 } bad_settings[] = {
     {.hosts = "", .where = "zookeeper"},
     {.hosts = "zk", .where = "zookeeper"},
@@ -742,6 +756,12 @@ static const struct {
     {.hosts = "zk:1", .auth_scheme = "digest", .where = "zookeeper.auth"},
     {.hosts = "zk:1", .auth_file = "/secret", .where = "zookeeper.auth"},
     {.hosts = "zk:1", .format = "xml", .where = "zookeeper.format"},
+    {.hosts = "zk:1", .format = "nerve", .path = "/a", .where = "zookeeper.path"},
+    {.hosts = "zk:1", .auth_env = "NO_SUCH_VARIABLE", .where = "zookeeper.auth"},
+    {.hosts = "zk:1",
+     .auth_scheme = "digest",
+     .auth_env = "NO_SUCH_VARIABLE",
+     .where = "zookeeper.auth.env"},
 };
 
 static void test_settings_that_never_work(void **state) {
@@ -753,12 +773,179 @@ static void test_settings_that_never_work(void **state) {
             .tls_ca = (char *)bad_settings[i].tls_ca,
             .auth_scheme = (char *)bad_settings[i].auth_scheme,
             .auth_file = (char *)bad_settings[i].auth_file,
+            .auth_env = (char *)bad_settings[i].auth_env,
             .format = (char *)bad_settings[i].format,
+            .path = (char *)bad_settings[i].path,
         };
         assert_null(
             source_open(world->base, &quiet, &settings, count_change, world, &error));
         assert_string_equal(error.where, bad_settings[i].where);
     }
+}
+
+/* Other registries. */
+
+static const char *find_host(struct world *world, const char *service, size_t index) {
+    const struct catalog *catalog = source_catalog(world->source);
+    const struct service *found = catalog_find(catalog, service);
+    static char text[256];
+    assert_true(found && index < found->host_count);
+    const struct host *host = found->hosts[index];
+    (void)snprintf(text, sizeof text, "%s %s:%u%s", host->id, host->host, host->port,
+                   host->enabled ? "" : " disabled");
+    catalog_unref(catalog);
+    return text;
+}
+
+static char nerve[] = "nerve", serverset[] = "serverset", curator[] = "curator";
+
+static void test_nerve(void **state) {
+    struct world *world = *state;
+    put("/nerve/services", "");
+    put("/nerve/services/teams", "not read");
+    put("/nerve/services/teams/services", "{\"haproxy\":{}}");
+    put("/nerve/services/teams/services/i-1_0000000003",
+        "{\"host\":\"10.0.0.1\",\"port\":80,\"name\":\"i-1\"}");
+    put("/nerve/services/teams/services/i-2_0000000004", "{\"host\":\"10.0.0.2\"}");
+    put("/nerve/services/empty", "");
+    world->settings.format = nerve;
+    reopen(world);
+    assert_string_equal(source_name(world->source),
+                        "zookeeper:zk:2181/nerve/services/{service}/services");
+    assert_string_equal(find_host(world, "teams", 0), "i-1_0000000003 10.0.0.1:80");
+    assert_catalog(world, "empty() teams(i-1_0000000003)");
+    assert_problem(world, "/nerve/services/teams/services/i-2_0000000004", "left out");
+    assert_int_equal(status_of(world).watches, 5);
+    put("/nerve/services/teams/services/i-2_0000000004",
+        "{\"host\":\"10.0.0.2\",\"port\":81}");
+    fire("/nerve/services/teams/services/i-2_0000000004");
+    settle_all(world);
+    assert_catalog(world, "empty() teams(i-1_0000000003 i-2_0000000004)");
+    assert_problem(world, NULL, NULL);
+}
+
+static void test_members_of_server_sets(void **state) {
+    struct world *world = *state;
+    static char path[] = "/aurora/www/prod/{service}";
+    static char admin[] = "admin";
+    put("/aurora/www/prod", "");
+    put("/aurora/www/prod/web", "");
+    put("/aurora/www/prod/web/member_0000000001",
+        "{\"serviceEndpoint\":{\"host\":\"a\",\"port\":1},\"additionalEndpoints\":{"
+        "\"admin\":{\"host\":\"a\",\"port\":2}},\"status\":\"STARTING\"}");
+    put("/aurora/www/prod/web/vector_0000000001", "{\"vector\":[]}");
+    world->settings.format = serverset;
+    world->settings.path = path;
+    world->settings.endpoint = admin;
+    reopen(world);
+    assert_catalog(world, "web(member_0000000001)");
+    assert_string_equal(find_host(world, "web", 0), "member_0000000001 a:2 disabled");
+    assert_problem(world, NULL, NULL);
+    assert_int_equal(status_of(world).watches, 3);
+}
+
+/* The pattern's {service} may be the first part: ZooKeeper's own znode is no service. */
+static void test_services_at_the_top(void **state) {
+    struct world *world = *state;
+    static char path[] = "/{service}/instances";
+    put("/", "");
+    put("/zookeeper", "");
+    put("/zookeeper/quota", "");
+    put("/web", "");
+    put("/web/instances", "");
+    put("/web/instances/1", "{\"address\":\"a\",\"port\":1}");
+    take_away(SERVICES);
+    world->settings.format = curator;
+    world->settings.path = path;
+    reopen(world);
+    assert_catalog(world, "web(1)");
+    put("/more", "");
+    put("/more/instances/2", "{\"address\":\"b\",\"port\":1}");
+    put("/more/instances", "");
+    fire("/");
+    settle_all(world);
+    assert_catalog(world, "more(2) web(1)");
+}
+
+static void test_chroot_of_other_registries(void **state) {
+    struct world *world = *state;
+    static char path[] = "/{service}", chroot[] = "/zoo";
+    put("/zoo", "");
+    put("/zoo/web", "");
+    put("/zoo/web/1", "{\"address\":\"a\",\"port\":1}");
+    put("/zoo/zookeeper", "");
+    world->settings.format = curator;
+    world->settings.path = path;
+    world->settings.chroot = chroot;
+    reopen(world);
+    assert_catalog(world, "web(1) zookeeper()");
+}
+
+/* Filters. */
+
+static void test_services_that_are_not_wanted(void **state) {
+    struct world *world = *state;
+    static char team[] = "t?am*", x[] = "*-x";
+    static char *include[] = {team, NULL}, *exclude[] = {x, NULL};
+    world->whole = (struct settings){.include = include, .exclude = exclude};
+    world->settings.whole = &world->whole;
+    put(SERVICES "/team-x", "{");
+    put(SERVICES "/users", "{");
+    put(SERVICES "/no name", "");
+    put(CONFIG, "");
+    put(CONFIG "/teams", "{\"A\":1}");
+    put(CONFIG "/users", "{\"A\":1}");
+    reopen(world);
+    assert_catalog(world, "teams(a b)");
+    assert_problem(world, NULL, NULL);
+    struct source_status status = status_of(world);
+    assert_int_equal(status.watches, 7);
+    assert_int_equal(status.records, 4);
+    assert_int_equal(status.services_out, 3);
+    assert_non_null(strstr(status.text, "3 services and 0 hosts are not wanted"));
+    put(SERVICES "/teams-2", "{}");
+    take_away(SERVICES "/users");
+    fire(SERVICES);
+    settle_all(world);
+    assert_catalog(world, "teams(a b) teams-2()");
+    assert_int_equal(status_of(world).services_out, 2);
+}
+
+static void test_hosts_that_are_not_wanted(void **state) {
+    struct world *world = *state;
+    static char east[] = "east*", none[] = "";
+    static char *zones[] = {east, none, NULL};
+    json_t *labels = json_pack("{s:s, s:s}", "tier", "w*", "old", "");
+    world->whole = (struct settings){.host_zones = zones, .host_labels = labels};
+    world->settings.whole = &world->whole;
+    put(TEAMS "/hosts/a", "{\"host\":\"a\",\"port\":1,\"labels\":{\"tier\":\"web\"}}");
+    put(TEAMS "/hosts/b", "{\"host\":\"b\",\"port\":1,\"zone\":\"east-1\","
+                          "\"labels\":{\"tier\":\"web\"}}");
+    put(TEAMS "/hosts/c", "{\"host\":\"c\",\"port\":1,\"zone\":\"west\","
+                          "\"labels\":{\"tier\":\"web\"}}");
+    put(TEAMS "/hosts/d", "{\"host\":\"d\",\"port\":1,\"labels\":{\"tier\":\"db\"}}");
+    put(TEAMS "/hosts/e", "{\"host\":\"e\",\"port\":1}");
+    put(TEAMS "/hosts/f", "{\"host\":\"f\",\"port\":1,"
+                          "\"labels\":{\"tier\":\"web\",\"old\":1}}");
+    reopen(world);
+    assert_catalog(world, "teams(a b)");
+    assert_int_equal(status_of(world).hosts_out, 4);
+    put(TEAMS "/hosts/c", "{\"host\":\"c\",\"port\":1,\"zone\":\"east\","
+                          "\"labels\":{\"tier\":\"web\"}}");
+    fire(TEAMS "/hosts/c");
+    put(TEAMS "/hosts/b", "{\"host\":\"b\",\"port\":1,\"zone\":\"west\"}");
+    fire(TEAMS "/hosts/b");
+    take_away(TEAMS "/hosts/d");
+    fire(TEAMS "/hosts");
+    settle_all(world);
+    assert_catalog(world, "teams(a c)");
+    assert_int_equal(status_of(world).hosts_out, 3);
+    put(TEAMS "/hosts/b", "{");
+    fire(TEAMS "/hosts/b");
+    settle_all(world);
+    assert_int_equal(status_of(world).hosts_out, 2);
+    assert_problem(world, TEAMS "/hosts/b", "left out");
+    json_decref(labels);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -788,6 +975,12 @@ int main(void) {
         TEST(test_refresh_of_a_lost_session),
         TEST(test_refresh_finds_what_no_watch_told),
         TEST(test_settings_that_never_work),
+        TEST(test_nerve),
+        TEST(test_members_of_server_sets),
+        TEST(test_services_at_the_top),
+        TEST(test_chroot_of_other_registries),
+        TEST(test_services_that_are_not_wanted),
+        TEST(test_hosts_that_are_not_wanted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
