@@ -12,7 +12,7 @@ struct overview {
     struct status_source *sources;
     size_t source_count;
     struct status_output *outputs;
-    char failure[2048];
+    char failure[sizeof(struct error) + 2]; /* room for both of its texts */
 };
 
 static int64_t now_ms(void) {
