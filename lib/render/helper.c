@@ -1,8 +1,8 @@
 /* The helpers that templates get besides Lua's own functions. */
 #include "base/file.h"
 #include "base/mem.h"
-#include "render/sandbox.h"
 #include "render/catalog_view.h"
+#include "render/sandbox.h"
 #include "render/template.h"
 #include "render/view.h"
 

@@ -196,7 +196,8 @@ void memo_end(struct memo *memo, uint64_t rendering) {
         return;
     struct memo_text *text, *next;
     HASH_ITER(hh, memo->texts, text, next)
-    if (text->rendering != rendering) drop(memo, text);
+    if (text->rendering != rendering)
+        drop(memo, text);
 }
 
 void memo_clear(struct memo *memo) {

@@ -205,7 +205,8 @@ static const struct schema guard_rows[] = {
 static const struct schema status_rows[] = {
     {"enabled", SCHEMA_BOOL, "true", .text = "false: show nothing"},
     {"listen", SCHEMA_ADDRESS, "\"127.0.0.1:8126\"",
-     .text = "where the status page, the JSON and the metrics are: an address or a socket"},
+     .text =
+         "where the status page, the JSON and the metrics are: an address or a socket"},
     {0},
 };
 
