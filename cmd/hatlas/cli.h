@@ -46,7 +46,7 @@ struct command {
 };
 
 extern const struct command command_run, command_render, command_diff, command_check,
-    command_status;
+    command_status, command_reference;
 extern const struct command command_ls, command_show, command_create, command_attach,
     command_detach, command_enable, command_disable, command_drain, command_weight,
     command_set, command_rm, command_config, command_export, command_import,

@@ -10,13 +10,17 @@
 #include <unistd.h>
 
 const struct command *const commands[] = {
-    &command_run,    &command_render,   &command_diff,
-    &command_check,  &command_status,   &command_ls,
-    &command_show,   &command_create,   &command_set,
-    &command_rm,     &command_attach,   &command_detach,
-    &command_enable, &command_drain,    &command_disable,
-    &command_weight, &command_config,   &command_export,
-    &command_import, &command_announce, NULL,
+    &command_run,       &command_render,
+    &command_diff,      &command_check,
+    &command_status,    &command_ls,
+    &command_show,      &command_create,
+    &command_set,       &command_rm,
+    &command_attach,    &command_detach,
+    &command_enable,    &command_drain,
+    &command_disable,   &command_weight,
+    &command_config,    &command_export,
+    &command_import,    &command_announce,
+    &command_reference, NULL,
 };
 
 enum { COMMANDS = sizeof commands / sizeof commands[0] - 1, FLAGS_MAX = 32 };

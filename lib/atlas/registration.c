@@ -25,7 +25,7 @@ struct registration {
     char *path;
     json_t *record;
     unsigned session; /* in which `state` holds */
-    enum { ABSENT, OURS, TAKEN } state;
+    enum whose { ABSENT, OURS, TAKEN } state;
     bool wanted;
     bool busy;    /* a request is under way */
     bool pausing; /* until `retry` */
@@ -58,7 +58,7 @@ static void complain(struct registration *registration, const char *message,
     registration->told = true;
 }
 
-static void set_state(struct registration *registration, int state) {
+static void set_state(struct registration *registration, enum whose state) {
     bool changed = (registration->state == OURS) != (state == OURS);
     registration->state = state;
     if (state == OURS)
