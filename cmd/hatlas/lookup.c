@@ -27,6 +27,9 @@ struct settings *lookup_settings(const struct common_flags *flags, struct log *l
     settings->include = mem_zalloc(2 * sizeof *settings->include);
     settings->include[0] = mem_strdup("*");
     settings->exclude = mem_zalloc(sizeof *settings->exclude);
+    free_list(settings->host_zones);
+    settings->host_zones = NULL;
+    settings->host_labels = NULL;
     (void)json_object_del(json_object_get(settings->tree, "services"), "overrides");
     return settings;
 }

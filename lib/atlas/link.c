@@ -3,9 +3,9 @@
  *   opening ──► connecting ◄──► connected ──expired──► opening */
 #include "atlas/link.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/mem.h"
-#include "source/zk_client.h"
+#include "source/secret.h"
+#include "source/zk_acl.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -14,12 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    REPLIES_A_TURN = 1024,
-    SECRET_MAX = 65536,
-    PAUSE_MIN = 50000,
-    PAUSE_MAX = 2000000
-};
+enum { REPLIES_A_TURN = 1024, PAUSE_MIN = 50000, PAUSE_MAX = 2000000 };
 
 struct atlas_link {
     struct event_base *base;
@@ -27,6 +22,7 @@ struct atlas_link {
     atlas_link_turned *turned;
     void *arg;
     zhandle_t *handle;
+    struct ACL_vector acl;
     struct event *io;      /* the handle's socket and time-out */
     struct event *starter; /* opens a handle */
     unsigned session;
@@ -157,25 +153,20 @@ static void session_event(zhandle_t *handle, int type, int state, const char *pa
     (void)handle, (void)type, (void)state, (void)path, (void)arg;
 }
 
-/* Gives the handle the first line of the secret's file. */
 static bool add_auth(struct atlas_link *link) {
     struct buffer secret = BUFFER_INIT;
     struct error error;
-    bool done = file_read(link->settings->auth_file, SECRET_MAX, &secret, &error);
+    bool done = secret_read(link->settings, &secret, &error);
     if (!done) {
         (void)snprintf(link->why, sizeof link->why, "%s: %s", error.where, error.text);
     } else {
-        size_t len = strcspn(buffer_str(&secret), "\r\n");
         int rc = zoo_add_auth(link->handle, link->settings->auth_scheme,
-                              buffer_str(&secret), (int)len, NULL, NULL);
+                              buffer_str(&secret), (int)secret.len, NULL, NULL);
         done = rc == ZOK;
         if (!done)
-            (void)snprintf(link->why, sizeof link->why, "%s: %s",
-                           link->settings->auth_file, zerror(rc));
+            (void)snprintf(link->why, sizeof link->why, "auth: %s", zerror(rc));
     }
-    if (secret.data)
-        explicit_bzero(secret.data, secret.len);
-    buffer_free(&secret);
+    secret_free(&secret);
     return done;
 }
 
@@ -220,6 +211,7 @@ struct atlas_link *atlas_link_open(struct event_base *base,
     link->settings = settings;
     link->turned = turned;
     link->arg = arg;
+    zk_acl_init(&link->acl, settings);
     link->io = event_new(base, -1, 0, turn, link);
     link->starter = evtimer_new(base, start, link);
     start_after(link, 0);
@@ -232,7 +224,12 @@ void atlas_link_close(struct atlas_link *link) {
     close_handle(link);
     event_free(link->io);
     event_free(link->starter);
+    zk_acl_free(&link->acl);
     free(link);
+}
+
+const struct ACL_vector *atlas_link_acl(const struct atlas_link *link) {
+    return &link->acl;
 }
 
 struct _zhandle *atlas_link_handle(const struct atlas_link *link) {

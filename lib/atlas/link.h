@@ -8,6 +8,7 @@
 struct event_base;
 struct atlas_link;
 struct _zhandle;
+struct ACL_vector;
 
 /* Called at the end of every turn of the loop in which the link did something: completions
  * of requests have run by then. Must not close the link. */
@@ -30,6 +31,9 @@ void atlas_link_wake(struct atlas_link *link);
 
 /* The session's number: 0 before the first was made, and another for each new one. */
 unsigned atlas_link_session(const struct atlas_link *link);
+
+/* Who may do what with znodes that are created; valid as long as the link. */
+const struct ACL_vector *atlas_link_acl(const struct atlas_link *link);
 
 /* What went wrong last, "" while connected; and whether trying again is of no use. */
 const char *atlas_link_why(const struct atlas_link *link);

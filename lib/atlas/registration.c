@@ -149,8 +149,8 @@ static void make_parents(struct registration *registration, zhandle_t *handle) {
          slash = strchr(slash + 1, '/')) {
         char *parent =
             mem_strndup(registration->path, (size_t)(slash - registration->path));
-        (void)zoo_acreate(handle, parent, "", 0, &ZOO_OPEN_ACL_UNSAFE, 0, made_parent,
-                          NULL);
+        (void)zoo_acreate(handle, parent, "", 0, atlas_link_acl(registration->link), 0,
+                          made_parent, NULL);
         free(parent);
     }
     log_notice(registration->log, "creating what is missing above the announced host",
@@ -189,7 +189,8 @@ static int create(struct registration *registration, zhandle_t *handle) {
     struct buffer text = BUFFER_INIT;
     json_write(registration->record, 0, &text);
     int rc = zoo_acreate(handle, registration->path, text.data, (int)text.len,
-                         &ZOO_OPEN_ACL_UNSAFE, ZOO_EPHEMERAL, created, registration);
+                         atlas_link_acl(registration->link), ZOO_EPHEMERAL, created,
+                         registration);
     buffer_free(&text);
     return rc;
 }

@@ -202,9 +202,11 @@ static bool perform(struct registry *registry, struct request *requests, size_t 
 }
 
 static const char *identity(const struct registry *registry, char *out, size_t size) {
-    if (registry->settings->auth_file)
+    const struct source_settings *settings = registry->settings;
+    if (settings->auth_scheme)
         (void)snprintf(out, size, "hatlas shows the %s identity of %s",
-                       registry->settings->auth_scheme, registry->settings->auth_file);
+                       settings->auth_scheme,
+                       settings->auth_env ? settings->auth_env : settings->auth_file);
     else
         (void)snprintf(out, size, "hatlas shows no identity (sources.auth is not set)");
     return out;
@@ -255,6 +257,7 @@ struct multi {
     zoo_op_result_t *results;
     const struct atlas_edit **edits; /* one an op */
     char **texts;
+    const struct ACL_vector *acl; /* of what is created */
     size_t count, bytes;
 };
 
@@ -268,7 +271,7 @@ static void multi_add(struct multi *multi, const struct atlas_edit *edit, char *
     zoo_op_t *op = &multi->ops[multi->count];
     int len = (int)strlen(text);
     if (edit->kind == ATLAS_CREATE)
-        zoo_create_op_init(op, edit->path, text, len, &ZOO_OPEN_ACL_UNSAFE, 0, NULL, 0);
+        zoo_create_op_init(op, edit->path, text, len, multi->acl, 0, NULL, 0);
     else if (edit->kind == ATLAS_SET)
         zoo_set_op_init(op, edit->path, text, len, edit->version, NULL);
     else
@@ -378,6 +381,7 @@ bool registry_commit(struct registry *registry, const struct atlas_edits *edits,
         .results = mem_zalloc(REGISTRY_MULTI_OPS * sizeof *multi.results),
         .edits = mem_zalloc(REGISTRY_MULTI_OPS * sizeof *multi.edits),
         .texts = mem_zalloc(REGISTRY_MULTI_OPS * sizeof *multi.texts),
+        .acl = atlas_link_acl(registry->link),
     };
     size_t ignored = 0;
     if (!done)

@@ -184,6 +184,25 @@ def test_server_options_only_where_they_are_trusted(hatlas, zookeeper, registry,
     assert "evil" not in hatlas.config.read_text()
 
 
+@pytest.mark.parametrize("format_name", TREES)
+def test_from_another_registry_into_the_atlas_at_once(hatlas, zookeeper, registry, atlas,
+                                                      source, format_name):
+    """What is rendered from the copy is what was rendered before."""
+    tree = registry(format_name)
+    tree.announce("teams", 8080)
+    tree.announce("teams", 8081, **tree.down)
+    tree.announce("users", 8082)
+    hatlas.configure(sources=[tree.source(zookeeper)])
+    before = hatlas.command("render").stdout
+    assert hatlas.command("export", "-o", "all.yaml").returncode == 0
+    hatlas.configure(sources=source())
+    done = hatlas.command("import", "all.yaml")
+    assert done.returncode == 0, done.stderr
+    assert before.count(" server 127.0.0.1:808") == 3
+    assert hatlas.command("render").stdout == before
+    assert hatlas.command("export").stdout == (hatlas.folder / "all.yaml").read_text()
+
+
 class Load:
     """Requests one after the other for as long as it is on; counts what fails."""
 
