@@ -23,6 +23,7 @@ enum column {
     C_CONNECT_TIME,
     C_RESPONSE_TIME,
     C_CHANGED,
+    C_WEIGHT,
     COLUMNS
 };
 
@@ -42,6 +43,7 @@ static const char *const names[COLUMNS] = {
     [C_CONNECT_TIME] = "ctime",
     [C_RESPONSE_TIME] = "rtime",
     [C_CHANGED] = "lastchg",
+    [C_WEIGHT] = "weight",
 };
 
 enum { CSV_FIELDS_MAX = 512, TYPE_SERVER = 2 };
@@ -121,11 +123,13 @@ static int64_t number(const char *text) {
 }
 
 static struct stats_server server_of(char *const *fields) {
+    enum stats_state state = state_of(fields[C_STATUS]);
+    bool serves = state == STATS_UP || state == STATS_UNCHECKED;
     int64_t response = number(fields[C_RESPONSE_TIME]);
     return (struct stats_server){
         .backend = fields[C_BACKEND],
         .server = fields[C_SERVER],
-        .state = state_of(fields[C_STATUS]),
+        .state = serves && !number(fields[C_WEIGHT]) ? STATS_DRAIN : state,
         .check = fields[C_CHECK],
         .sessions = number(fields[C_SESSIONS]),
         .queue = number(fields[C_QUEUE]),

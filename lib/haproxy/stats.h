@@ -17,7 +17,7 @@ struct stats_server {
         STATS_UNKNOWN, /* a word that is not known here */
         STATS_UP,
         STATS_DOWN,
-        STATS_DRAIN,
+        STATS_DRAIN, /* draining, or up with weight 0, which is the same */
         STATS_MAINT,
         STATS_UNCHECKED, /* without a health check: taken for up */
     } state;

@@ -1,6 +1,7 @@
 /* Whether all is well, in one sentence. */
 #include "status/facts.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -102,8 +103,12 @@ static void sum_up(struct facts_health *health, const struct status_view *view,
         const struct problem *reason = &health->reasons.items[i];
         if (strcmp(reason->where, facts_level_name(health->level)) != 0)
             continue;
-        buffer_printf(out, "%s%s", health->level == FACTS_ERROR ? "" : "Serving, but ",
-                      reason->text);
+        if (health->level == FACTS_WARNING)
+            buffer_puts(out, "Serving, but ");
+        bool begins = !out->len;
+        buffer_puts(out, reason->text);
+        if (begins)
+            out->data[0] = (char)toupper((unsigned char)out->data[0]);
         break;
     }
     if (health->reasons.count > 1)

@@ -19,9 +19,9 @@
 #include <string.h>
 
 enum {
-    SILENCE_S = 10,
+    SILENCE_S = 5,
     HEADERS_MAX = 8192,
-    LISTEN_AGAIN = 10000000,
+    LISTEN_AGAIN = 5000000,
     ASK_WATCHED = 2000000, /* how often HAProxy is asked while somebody watches, */
     ASK_IDLE = 10000000,   /* and while nobody does */
     ASK_FIRST = 1000000,
@@ -332,7 +332,7 @@ static void listen_now(struct status *status) {
     }
     if (strcmp(error.text, status->last_error.text) != 0)
         log_warning(status->options.log,
-                    "the status can't be shown yet; tried again every 10 s",
+                    "the status can't be shown yet; tried again every 5 s",
                     LOG_STR("address", address), LOG_STR("error", error.text));
     status->last_error = error;
     (void)event_add(status->listen_timer, &again);

@@ -10,16 +10,16 @@
 
 #define COLUMNS                                                                          \
     "# pxname,svname,qcur,scur,stot,econ,eresp,status,lastchg,type,rate,check_status,"   \
-    "hrsp_5xx,ctime,rtime,\n"
+    "hrsp_5xx,ctime,rtime,weight,\n"
 
 static void test_reads_servers(void **state) {
     (void)state;
     struct stats_table table;
     const struct stats_server *first = NULL;
-    assert_true(stats_parse(COLUMNS "web,b,1,2,30,4,5,UP,6,2,7,L7OK,8,9,10,\n"
-                                    "web,FRONTEND,0,0,0,0,0,OPEN,0,0,0,,0,0,0,\n"
-                                    "web,a,0,0,0,0,0,DOWN 1/2,0,2,0,L4CON,0,3,0,\n"
-                                    "api,x,0,0,0,0,0,no check,0,2,0,,0,0,0,\n",
+    assert_true(stats_parse(COLUMNS "web,b,1,2,30,4,5,UP,6,2,7,L7OK,8,9,10,1,\n"
+                                    "web,FRONTEND,0,0,0,0,0,OPEN,0,0,0,,0,0,0,1,\n"
+                                    "web,a,0,0,0,0,0,DOWN 1/2,0,2,0,L4CON,0,3,0,1,\n"
+                                    "api,x,0,0,0,0,0,no check,0,2,0,,0,0,0,1,\n",
                             &table, NULL));
     assert_int_equal(table.count, 3);
     assert_int_equal(stats_backend(&table, "web", &first), 2);
@@ -64,7 +64,8 @@ static void test_reads_states(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct buffer text = BUFFER_INIT;
         struct stats_table table;
-        buffer_printf(&text, COLUMNS "web,a,0,0,0,0,0,%s,0,2,0,,0,0,0,\n", cases[i].word);
+        buffer_printf(&text, COLUMNS "web,a,0,0,0,0,0,%s,0,2,0,,0,0,0,1,\n",
+                      cases[i].word);
         assert_true(stats_parse(buffer_str(&text), &table, NULL));
         assert_int_equal(table.servers[0].state, cases[i].state);
         stats_table_free(&table);
@@ -72,11 +73,22 @@ static void test_reads_states(void **state) {
     }
 }
 
+static void test_weight_0_drains(void **state) {
+    (void)state;
+    struct stats_table table;
+    assert_true(stats_parse(COLUMNS "web,a,0,0,0,0,0,UP,0,2,0,,0,0,0,0,\n"
+                                    "web,b,0,0,0,0,0,DOWN,0,2,0,,0,0,0,0,\n",
+                            &table, NULL));
+    assert_int_equal(table.servers[0].state, STATS_DRAIN);
+    assert_int_equal(table.servers[1].state, STATS_DOWN);
+    stats_table_free(&table);
+}
+
 static void test_quotes(void **state) {
     (void)state;
     struct stats_table table;
     assert_true(stats_parse(
-        COLUMNS "web,a,0,0,0,0,0,UP,0,2,0,\"a \"\"b\"\", c\",0,0,0,\n", &table, NULL));
+        COLUMNS "web,a,0,0,0,0,0,UP,0,2,0,\"a \"\"b\"\", c\",0,0,0,1,\n", &table, NULL));
     assert_string_equal(table.servers[0].check, "a \"b\", c");
     stats_table_free(&table);
 }
@@ -107,6 +119,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reads_servers),
         cmocka_unit_test(test_reads_states),
+        cmocka_unit_test(test_weight_0_drains),
         cmocka_unit_test(test_quotes),
         cmocka_unit_test(test_refuses_what_is_none),
         cmocka_unit_test(test_skips_torn_lines),
