@@ -27,7 +27,7 @@ SHIPPED = (parts.SOURCE / "templates" / "haproxy.cfg")
 # What HAProxy refuses as soon as a service called "poison" is there.
 POISONED = ("\n% for _, service in ipairs(services) do\n"
             "% if service.name == 'poison' then\n"
-            "frontend poison\n    bnid 127.0.0.1:1\n"
+            "global\n    bnid 127.0.0.1:1\n"
             "% end\n% end\n")
 
 
