@@ -1,5 +1,7 @@
-/* The cache: the last catalog that was served. */
+/* The cache: the last catalog that was served. A large one takes long to write, so that is
+ * done by a copy of this process. */
 #include "agent/cache.h"
+#include "base/child.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -13,19 +15,21 @@
 enum { DELAY = 3000000, FILE_MAX = 1 << 30 };
 
 struct cache {
+    struct event_base *base;
     const struct log *log;
     const char *path;
     struct event *timer;
     const struct catalog *pending; /* not written yet */
-    bool failed;                   /* the last write; said once */
+    const struct catalog *writing; /* by the writer */
+    struct child *writer;
+    bool failed; /* the last write; said once */
 };
 
-static void write_now(struct cache *cache) {
+static bool write_catalog(void *arg) {
+    const struct cache *cache = arg;
     struct buffer text = BUFFER_INIT;
     struct error error;
-    if (!cache->pending)
-        return;
-    catalog_write(cache->pending, CATALOG_JSON, &text);
+    catalog_write(cache->writing, CATALOG_JSON, &text);
     char *dir = file_dir(cache->path);
     bool done = file_equals(cache->path, text.data, text.len) ||
                 (file_make_dirs(dir, 0755, &error) &&
@@ -35,21 +39,45 @@ static void write_now(struct cache *cache) {
                     "can't write the cache; a start without a registry will "
                     "know an older catalog, or none",
                     LOG_STR("path", error.where), LOG_STR("error", error.text));
-    cache->failed = !done;
-    catalog_unref(cache->pending);
-    cache->pending = NULL;
     free(dir);
     buffer_free(&text);
+    return done;
+}
+
+static void start_timer(struct cache *cache) {
+    struct timeval delay = clock_timeval(DELAY);
+    (void)event_add(cache->timer, &delay);
+}
+
+static void end(struct cache *cache, bool done) {
+    cache->failed = !done;
+    catalog_unref(cache->writing);
+    cache->writing = NULL;
+}
+
+static void on_written(void *arg, const struct child_end *result) {
+    struct cache *cache = arg;
+    cache->writer = NULL;
+    end(cache, result->status == 0);
+    if (cache->pending)
+        start_timer(cache);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg) {
     (void)fd, (void)what;
-    write_now(arg);
+    struct cache *cache = arg;
+    cache->writing = cache->pending;
+    cache->pending = NULL;
+    cache->writer =
+        child_work(cache->base, write_catalog, cache, on_written, cache, NULL);
+    if (!cache->writer)
+        end(cache, write_catalog(cache));
 }
 
 struct cache *cache_open(struct event_base *base, const struct log *log,
                          const char *path) {
     struct cache *cache = mem_zalloc(sizeof *cache);
+    cache->base = base;
     cache->log = log;
     cache->path = path;
     cache->timer = event_new(base, -1, 0, on_timer, cache);
@@ -59,7 +87,12 @@ struct cache *cache_open(struct event_base *base, const struct log *log,
 void cache_close(struct cache *cache) {
     if (!cache)
         return;
-    write_now(cache);
+    child_wait(cache->writer);
+    catalog_unref(cache->writing);
+    cache->writing = cache->pending;
+    if (cache->writing)
+        (void)write_catalog(cache);
+    catalog_unref(cache->writing);
     event_free(cache->timer);
     free(cache);
 }
@@ -87,8 +120,6 @@ const struct catalog *cache_read(const struct cache *cache) {
 void cache_keep(struct cache *cache, const struct catalog *catalog) {
     catalog_unref(cache->pending);
     cache->pending = catalog_ref(catalog);
-    if (!event_pending(cache->timer, EV_TIMEOUT, NULL)) {
-        struct timeval delay = clock_timeval(DELAY);
-        (void)event_add(cache->timer, &delay);
-    }
+    if (!cache->writer && !event_pending(cache->timer, EV_TIMEOUT, NULL))
+        start_timer(cache);
 }

@@ -247,6 +247,39 @@ struct child *child_start(struct event_base *base, const char *const *argv, bool
     return child_launch(base, &options, error);
 }
 
+/* What the parent shares by its files, such as locks, must not outlive it here. */
+static void start_work(void) {
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+    (void)close_range(STDERR_FILENO + 1, ~0U, 0);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        (void)signal(signals[i], SIG_DFL);
+}
+
+struct child *child_work(struct event_base *base, bool (*work)(void *work_arg),
+                         void *work_arg, child_ended *ended, void *arg,
+                         struct error *error) {
+    struct child *child = mem_zalloc(sizeof *child);
+    child->pidfd = child->output_fd = -1;
+    child->ended = ended;
+    child->arg = arg;
+    child->pid = fork();
+    if (!child->pid) {
+        start_work();
+        _exit(work(work_arg) ? 0 : 1);
+    }
+    if (child->pid < 0) {
+        (void)error_set(error, "", "can't fork: %s", strerror(errno));
+        release(child);
+        return NULL;
+    }
+    if (!watch(child, base, 0)) {
+        (void)error_set(error, "", "can't watch the process: %s", strerror(errno));
+        child_kill(child);
+        return NULL;
+    }
+    return child;
+}
+
 void child_drain(struct child *child) {
     if (child->output_fd >= 0)
         (void)drain(child);
@@ -264,6 +297,12 @@ void child_kill(struct child *child) {
     if (!child)
         return;
     (void)kill(child->pid, SIGKILL);
+    child_wait(child);
+}
+
+void child_wait(struct child *child) {
+    if (!child)
+        return;
     while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
         ;
     release(child);

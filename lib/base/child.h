@@ -56,6 +56,13 @@ struct child_options {
 struct child *child_launch(struct event_base *base, const struct child_options *options,
                            struct error *error);
 
+/* Runs a function in a copy of this process, for work that would hold up the loop. Of
+ * what it changes in memory nothing comes back; it exits with 0 where the function returns
+ * true, else with 1. All files but standard input, output and error are closed in it. */
+struct child *child_work(struct event_base *base, bool (*work)(void *work_arg),
+                         void *work_arg, child_ended *ended, void *arg,
+                         struct error *error);
+
 /* Reads what the child has written by now, so that no line is late. */
 void child_drain(struct child *child);
 
@@ -67,6 +74,9 @@ void child_signal(struct child *child, int signal);
 /* Forgets the child: kills it with SIGKILL, waits for its end and frees it. No callback.
  */
 void child_kill(struct child *child);
+
+/* Waits for the end of the child and frees it. No callback. */
+void child_wait(struct child *child);
 
 /* Forgets the child and leaves it running. No callback. */
 void child_detach(struct child *child);

@@ -1,6 +1,7 @@
 /* Tests of base/child.h on real processes. Nothing is timed: every wait is for an event,
  * with a deadline far beyond what it takes. */
 #include "base/child.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <setjmp.h>
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -302,6 +304,54 @@ static void test_no_stray_descriptors(void **state) {
     child_kill(other);
 }
 
+/* Only descriptors 0 to 2 are open in the copy, and what it writes to memory is its own. */
+static bool work_on_copy(void *arg) {
+    int *number = arg;
+    bool closed = fcntl(*number, F_GETFD) < 0 && fcntl(2, F_GETFD) >= 0;
+    *number = -1;
+    return closed;
+}
+
+static bool work_in_vain(void *arg) {
+    (void)arg;
+    return false;
+}
+
+static void test_work(void **state) {
+    struct watcher *w = *state;
+    int pair[2];
+    assert_int_equal(pipe(pair), 0);
+    int number = pair[0];
+    assert_non_null(child_work(w->base, work_on_copy, &number, on_ended, w, NULL));
+    wait_for(w, &w->ended, 1);
+    assert_string_equal(w->reason, "exit status 0");
+    assert_int_equal(number, pair[0]);
+    assert_non_null(child_work(w->base, work_in_vain, NULL, on_ended, w, NULL));
+    wait_for(w, &w->ended, 2);
+    assert_string_equal(w->reason, "exit status 1");
+    (void)close(pair[0]);
+    (void)close(pair[1]);
+}
+
+static bool write_byte(void *arg) {
+    return file_replace(arg, "x", 1, 0600, NULL);
+}
+
+static void test_wait(void **state) {
+    struct watcher *w = *state;
+    char path[] = "/tmp/test_child.XXXXXX";
+    int fd = mkstemp(path);
+    struct stat file;
+    child_wait(child_work(w->base, write_byte, path, on_ended, w, NULL));
+    child_wait(NULL);
+    assert_int_equal(stat(path, &file), 0);
+    assert_int_equal(file.st_size, 1);
+    turn(w);
+    assert_int_equal(w->ended, 0);
+    (void)close(fd);
+    (void)unlink(path);
+}
+
 static void test_run(void **state) {
     (void)state;
     struct buffer output = BUFFER_INIT;
@@ -340,6 +390,7 @@ int main(void) {
         WITH_LOOP(test_timeout),       WITH_LOOP(test_own_group),
         WITH_LOOP(test_signals_reset), WITH_LOOP(test_kill),
         WITH_LOOP(test_detach),        WITH_LOOP(test_no_stray_descriptors),
+        WITH_LOOP(test_work),          WITH_LOOP(test_wait),
         cmocka_unit_test(test_run),
     };
     /* What the caller of this program left open is not to be taken for ours. */
