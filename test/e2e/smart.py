@@ -13,7 +13,8 @@ import parts
 
 class Host(parts.Backend):
     """A host whose answers can be changed while it runs: status, seconds it takes, more
-    headers, statuses by path. `asked` counts what is not a health check."""
+    headers, statuses by path. It remembers requests with the names of headers in lower
+    case, as HTTP/2 has them."""
 
     def __init__(self, name, status=200, delay=0, headers=None):
         super().__init__(name, status)
@@ -26,7 +27,8 @@ class Host(parts.Backend):
             length = int(request.headers.get("Content-Length", 0))
             request.rfile.read(length)
             time.sleep(host.delay)
-            host.requests.append((request.command, request.path, dict(request.headers)))
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            host.requests.append((request.command, request.path, headers))
             body = host.name.encode()
             request.send_response(host.by_path.get(request.path, host.status))
             for name, value in host.headers.items():
