@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/util.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,7 @@ struct atlas_link {
     struct ACL_vector acl;
     struct event *io;      /* the handle's socket and time-out */
     struct event *starter; /* opens a handle */
+    int socket;            /* -1: none */
     unsigned session;
     bool connected, refused, failed;
     int64_t pause;
@@ -50,6 +53,7 @@ static void turn(evutil_socket_t fd, short what, void *arg);
 
 static void wait_for(struct atlas_link *link, int fd, short what, int64_t timeout) {
     struct timeval wait = clock_timeval(timeout);
+    link->socket = fd;
     (void)event_assign(link->io, link->base, fd, what, turn, link);
     (void)event_add(link->io, &wait);
 }
@@ -97,6 +101,7 @@ static void wait_for_events(struct atlas_link *link) {
 static void close_handle(struct atlas_link *link) {
     (void)event_del(link->io);
     link->connected = false;
+    link->socket = -1;
     if (link->handle)
         (void)zookeeper_close(link->handle);
     link->handle = NULL;
@@ -209,6 +214,7 @@ struct atlas_link *atlas_link_open(struct event_base *base,
     struct atlas_link *link = mem_zalloc(sizeof *link);
     link->base = base;
     link->settings = settings;
+    link->socket = -1;
     link->turned = turned;
     link->arg = arg;
     zk_acl_init(&link->acl, settings);
@@ -239,6 +245,12 @@ struct _zhandle *atlas_link_handle(const struct atlas_link *link) {
 void atlas_link_wake(struct atlas_link *link) {
     if (link->connected)
         event_active(link->io, EV_TIMEOUT, 0);
+}
+
+void atlas_link_cork(struct atlas_link *link, bool on) {
+    int value = on;
+    if (link->connected && link->socket >= 0)
+        (void)setsockopt(link->socket, IPPROTO_TCP, TCP_CORK, &value, sizeof value);
 }
 
 unsigned atlas_link_session(const struct atlas_link *link) {

@@ -29,6 +29,10 @@ void atlas_link_close(struct atlas_link *link);
 struct _zhandle *atlas_link_handle(const struct atlas_link *link);
 void atlas_link_wake(struct atlas_link *link);
 
+/* The client sends each request by itself, in small packets that cost the server more than
+ * the requests do. Between on and off they leave in full ones. */
+void atlas_link_cork(struct atlas_link *link, bool on);
+
 /* The session's number: 0 before the first was made, and another for each new one. */
 unsigned atlas_link_session(const struct atlas_link *link);
 

@@ -125,8 +125,11 @@ static void send_some(struct registry *registry) {
 
 static void turned(void *arg) {
     struct registry *registry = arg;
-    if (registry->requests)
-        send_some(registry);
+    if (!registry->requests || registry->next == registry->count)
+        return;
+    atlas_link_cork(registry->link, true);
+    send_some(registry);
+    atlas_link_cork(registry->link, false);
 }
 
 static void on_timeout(evutil_socket_t fd, short what, void *arg) {
