@@ -68,7 +68,7 @@ static const struct schema source_rows[] = {
      .text = "nerve: what else is taken over; server_options: raw text for HAProxy"},
     {"auth", SCHEMA_OBJECT, .rows = auth_rows, .text = "who this node says it is"},
     {"tls", SCHEMA_OBJECT, .rows = tls_rows,
-     .text = "encrypt the connection; refused where the client library can't"},
+     .text = "refused, with what to do instead: hatlas itself has no TLS to ZooKeeper"},
     {"acl", SCHEMA_LIST_OF_TEXT, .min = 1, .max = 32,
      .text = "who may do what with znodes that hatlas creates: scheme:id:cdrwa"},
     {"session_timeout", SCHEMA_DURATION, "\"10s\"", .min = SECOND, .max = TEN_MINUTES,

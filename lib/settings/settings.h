@@ -37,7 +37,6 @@ struct source_settings {
     char *auth_scheme, *auth_file, *auth_env; /* the scheme is NULL without a secret */
     struct acl_settings *acl; /* of znodes that hatlas creates; none: open to all */
     size_t acl_count;
-    char *tls_ca, *tls_cert, *tls_key;
     int64_t session_timeout;
 };
 

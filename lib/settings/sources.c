@@ -207,6 +207,19 @@ static void fill_auth(const struct loader *loader, struct source_settings *sourc
                      "hatlas does not know; use digest, or a tunnel with a certificate");
 }
 
+/* The client library's own TLS takes any authority that the system trusts, looks at no
+ * name and blocks the loop; and Debian's has none. Without this the secret would go out in
+ * the clear. */
+static void refuse_tls(const struct loader *loader, const json_t *from, size_t index) {
+    char key[KEY_MAX];
+    (void)snprintf(key, sizeof key, "sources[%zu].tls", index);
+    if (json_object_get(from, "tls"))
+        loader_fault(loader, key,
+                     "hatlas has no TLS to ZooKeeper of its own: let a tunnel on this "
+                     "machine speak it, as HAProxy with examples/zookeeper-tls.cfg, and "
+                     "name the tunnel's address in zookeeper");
+}
+
 static void fill_source(const struct loader *loader, struct source_settings *source,
                         const json_t *from, size_t index) {
     char key[KEY_MAX];
@@ -234,10 +247,8 @@ static void fill_source(const struct loader *loader, struct source_settings *sou
     if (source->format)
         check_format_keys(loader, from, source->format, index);
     fill_auth(loader, source, from, index);
+    refuse_tls(loader, from, index);
     fill_acl(loader, source, json_object_get(from, "acl"), index);
-    source->tls_ca = member(from, "tls", "ca");
-    source->tls_cert = member(from, "tls", "cert");
-    source->tls_key = member(from, "tls", "key");
     (void)text_duration(timeout, &source->session_timeout);
 }
 
@@ -270,9 +281,6 @@ void loader_sources_free(struct settings *settings) {
             free(source->acl[k].id);
         }
         free(source->acl);
-        free(source->tls_ca);
-        free(source->tls_cert);
-        free(source->tls_key);
     }
     free(settings->sources);
 }

@@ -247,12 +247,6 @@ static bool check_hosts(const char *hosts, struct error *error) {
 static bool check_settings(const struct source_settings *settings, struct error *error) {
     if (!check_hosts(settings->hosts, error))
         return false;
-    if (settings->tls_ca || settings->tls_cert || settings->tls_key)
-        return error_set(error, "zookeeper.tls",
-                         "the ZooKeeper client library here (libzookeeper_st) has no "
-                         "TLS: let a local TLS tunnel connect to ZooKeeper (stunnel, or "
-                         "HAProxy with examples/zookeeper-tls.cfg) and name the tunnel's "
-                         "address instead");
     bool secret = settings->auth_file || settings->auth_env;
     if (!settings->auth_scheme != !secret)
         return error_set(error, "zookeeper.auth", "needs a scheme, and a file or env");

@@ -549,10 +549,11 @@ def test_tls_with_a_certificate_of_somebody_else(hatlas, tls_zookeeper, tunnel, 
     assert hatlas.count("connected to ZooKeeper") == 0
 
 
-def test_tls_key_is_an_error_that_names_the_tunnel(hatlas, zookeeper):
+@pytest.mark.parametrize("command", ["render", "check", "ls"])
+def test_tls_key_is_an_error_that_names_the_tunnel(hatlas, zookeeper, command):
     hatlas.configure(sources=[{"zookeeper": zookeeper.address, "root": "/atlas",
                                "tls": {"ca": "/etc/hatlas/ca.pem"}}])
-    done = hatlas.command("render")
+    done = hatlas.command(command)
     assert done.returncode == 2
     assert "no TLS" in done.stderr and "examples/zookeeper-tls.cfg" in done.stderr
 

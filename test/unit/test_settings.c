@@ -226,7 +226,6 @@ static void struct_of_everything(void **state) {
     assert_string_equal(s->sources[0].path, "/nerve/services/{service}/services");
     assert_string_equal(s->sources[0].auth_scheme, "digest");
     assert_string_equal(s->sources[0].auth_file, "/etc/zk.secret");
-    assert_string_equal(s->sources[0].tls_key, "/c");
     assert_true(s->sources[0].trust_options);
     assert_int_equal(s->sources[0].acl_count, 3);
     assert_string_equal(s->sources[0].acl[0].scheme, "auth");

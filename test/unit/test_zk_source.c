@@ -745,14 +745,12 @@ static void test_refresh_finds_what_no_watch_told(void **state) {
 /* Settings that can never work. */
 
 static const struct {
-    const char *hosts, *tls_ca, *auth_scheme, *auth_file, *auth_env, *format, *path,
-        *where;
+    const char *hosts, *auth_scheme, *auth_file, *auth_env, *format, *path, *where;
 } bad_settings[] = {
     {.hosts = "", .where = "zookeeper"},
     {.hosts = "zk", .where = "zookeeper"},
     {.hosts = "zk:2181,", .where = "zookeeper"},
     {.hosts = "zk:0", .where = "zookeeper"},
-    {.hosts = "zk:1", .tls_ca = "/ca", .where = "zookeeper.tls"},
     {.hosts = "zk:1", .auth_scheme = "digest", .where = "zookeeper.auth"},
     {.hosts = "zk:1", .auth_file = "/secret", .where = "zookeeper.auth"},
     {.hosts = "zk:1", .format = "xml", .where = "zookeeper.format"},
@@ -770,7 +768,6 @@ static void test_settings_that_never_work(void **state) {
         struct error error;
         const struct source_settings settings = {
             .hosts = (char *)bad_settings[i].hosts,
-            .tls_ca = (char *)bad_settings[i].tls_ca,
             .auth_scheme = (char *)bad_settings[i].auth_scheme,
             .auth_file = (char *)bad_settings[i].auth_file,
             .auth_env = (char *)bad_settings[i].auth_env,
