@@ -131,7 +131,8 @@ def side(tmp_path_factory):
     side = smart.Sidecar(tmp_path_factory.mktemp("traffic"))
     side.log_server = Log()
     side.good, side.bad = side.host("good"), side.host("bad", status=503)
-    side.cached = [side.host(f"cached-{i}") for i in range(4)]
+    side.cached = [side.host(f"cached-{i}") for i in range(5)]
+    side.cached[4].headers["Cache-Control"] = "public, max-age=1"
     side.cached[2].headers["Cache-Control"] = "no-store"
     authority, secure = secure_hosts(side)
     error = side.folder / "404.http"
@@ -146,6 +147,7 @@ def side(tmp_path_factory):
         "cached-0": {"cache": {"max_age": "1h"}, "hosts": [side.cached[0].record()]},
         "cached-1": {"cache": {"max_age": "1h"}, "hosts": [side.cached[1].record()]},
         "not-stored": {"cache": {"max_age": "1h"}, "hosts": [side.cached[2].record()]},
+        "own-time": {"cache": {"max_age": "1h"}, "hosts": [side.cached[4].record()]},
         "short": {"cache": {"max_age": "1s"}, "hosts": [side.cached[3].record()]},
     }
     haproxy = {"log": f"127.0.0.1:{side.log_server.port}", "ca_files": {"inside": authority},
@@ -279,9 +281,11 @@ def test_answers_that_must_not_be_kept(side):
     assert side.cached[2].asked("/") == 3
 
 
-def test_answers_are_kept_for_their_time(side):
-    side.get("short")
-    parts.wait_for(lambda: side.get("short") and side.cached[3].asked("/") == 2, "its end")
+@pytest.mark.parametrize("service, number", [("short", 3), ("own-time", 4)])
+def test_answers_are_kept_for_their_time(side, service, number):
+    assert {side.get(service).body for _ in range(9)} == {f"cached-{number}"}
+    assert side.cached[number].asked("/") < 9
+    parts.wait_for(lambda: side.get(service) and side.cached[number].asked("/") > 4, "ends")
 
 
 # --- HAProxy itself
