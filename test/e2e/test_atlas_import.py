@@ -129,13 +129,33 @@ def test_a_refused_import_writes_nothing(at, atlas, client, cluster):
     assert tree(atlas) == before
 
 
-def test_many_hosts(at, atlas, cluster):
+def many():
+    return {f"s{i:02}": {"hosts": [{"host": f"10.0.{i}.{j}", "port": 80, "labels":
+                                    {"text": "x" * 200}} for j in range(100)]}
+            for i in range(30)}
+
+
+def test_many_hosts(at, cluster):
     """More than one transaction holds."""
-    services = {f"s{i}": {"hosts": [{"host": f"10.0.{i}.{j}", "port": 80, "labels":
-                                     {"text": "x" * 200}} for j in range(100)]}
-                for i in range(30)}
-    path = cluster(json.dumps({"services": services}))
+    path = cluster(json.dumps({"services": many()}))
     out = at("import", str(path), "--timeout", "60s")
     assert "s29 created with 100 hosts" in out
     assert at("export", "--json") == at("export", "--json", "--source", f"file:{path}")
+    assert "0 znodes written" in at("import", "--prune", str(path))
+
+
+def test_many_hosts_of_which_the_last_are_refused(at, atlas, client, cluster):
+    """What was written before is said, and a second import does the rest."""
+    atlas.put_service("s29")
+    closed = client.create(atlas.path("services", "s29", "hosts"), b"",
+                           acl=[make_acl("world", "anyone", read=True, admin=True)])
+    path = cluster(json.dumps({"services": many()}))
+    error = at("import", str(path), "--timeout", "60s", ok=False)
+    written = int(error.split(" of 3", 1)[0].rsplit(" ", 1)[1])
+    assert "were written before that" in error and closed in error
+    found = tree(atlas, atlas.path("services"))
+    new = [name for name in found if not name.startswith(atlas.path("services", "s29"))]
+    assert len(new) - 1 == written > 0
+    client.set_acls(closed, [make_acl("world", "anyone", all=True)])
+    at("import", str(path), "--timeout", "60s")
     assert "0 znodes written" in at("import", "--prune", str(path))
