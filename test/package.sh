@@ -60,13 +60,15 @@ check_installed() {
     done
     ! diff -q "$work/last/etc/hatlas/hatlas.yaml" "$work/last/tmp/conf/all.yaml" >/dev/null ||
         fail 'no setting in the conffile'
+    cp "$work/last/etc/hatlas/hatlas.yaml" "$work/hatlas.yaml"
     rm -r "$work/last/etc/hatlas/zk.secret" "$work/last/etc/hatlas/templates"
 }
 
-until_answer() { # URL text
-    local end=$((SECONDS + 30))
-    until curl -fs "$1" 2>/dev/null | grep -q "$2"; do
-        [ "$SECONDS" -lt "$end" ] || { cat "$work/run.log" >&2; fail "$1 does not say $2"; }
+until_answer() { # URL text, options of curl…
+    local url=$1 text=$2 end=$((SECONDS + 30))
+    shift 2
+    until curl -fs "$@" "$url" 2>/dev/null | grep "$text" >/dev/null; do
+        [ "$SECONDS" -lt "$end" ] || { cat "$work/run.log" >&2; fail "$url: no '$text'"; }
         sleep 0.2
     done
 }
@@ -75,7 +77,6 @@ use_image() { # what its entry point does, as its user, with ports of its own
     local user command pid
     # shellcheck disable=SC1091
     . "$work/image"
-    ip link set lo up
     # shellcheck disable=SC2086
     HATLAS_SOURCE=file:/usr/share/doc/hatlas/examples/cluster.yaml \
         chroot --userspec="$user:$user" "$work/last" $command >"$work/run.log" 2>&1 &
@@ -83,8 +84,63 @@ use_image() { # what its entry point does, as its user, with ports of its own
     until_answer http://127.0.0.1:8126/ready ready
     curl -s -H 'Runscope-Service: nobody' http://127.0.0.1:8000/ |
         grep -q '"unknown service"' || fail 'HAProxy does not answer for an unknown service'
-    kill -TERM "$pid"
-    wait "$pid" || fail "ended with $?"
+    # An open page has HAProxy asked more often, and all metrics are there after that.
+    curl -sN -m 60 http://127.0.0.1:8126/events >/dev/null &
+    until_answer http://127.0.0.1:8126/metrics '^hatlas_service_hosts_up{'
+    kill "$!"
+    curl -s http://127.0.0.1:8126/metrics >"$work/metrics"
+    end_of "$pid"
+}
+
+end_of() { # pid
+    kill -TERM "$1"
+    wait "$1" || fail "ended with $?"
+}
+
+use_beside_haproxy() { # what systemd does with the files of examples/deploy/systemd
+    local deploy=$work/last/usr/share/doc/hatlas/examples/deploy/systemd
+    local as_hatlas=(chroot --userspec=hatlas:hatlas "$work/last")
+    local unit=$deploy/haproxy.service.d/hatlas.conf name first haproxy hatlas
+    cp "$deploy/hatlas.yaml" "$work/last/etc/hatlas/hatlas.yaml"
+    cp "$deploy/../../cluster.yaml" "$work/last/var/lib/hatlas/cluster.yaml"
+    export HATLAS_SOURCE=file:/var/lib/hatlas/cluster.yaml CONFIG PIDFILE EXTRAOPTS
+    for name in CONFIG PIDFILE EXTRAOPTS; do
+        printf -v "$name" %s "$(sed -n "s/^Environment=.*\"$name=\([^\"]*\)\".*/\1/p" "$unit")"
+    done
+    first=$(sed -n "s/^ExecStartPre=.*-c '\(.*\)'$/\1/p" "$unit")
+    "${as_hatlas[@]}" sh -c "$first" || fail 'the first config is not written'
+    # shellcheck disable=SC2086
+    "${as_hatlas[@]}" haproxy -Ws -f "$CONFIG" -p "$PIDFILE" $EXTRAOPTS >"$work/haproxy.log" 2>&1 &
+    haproxy=$!
+    "${as_hatlas[@]}" hatlas run >"$work/run.log" 2>&1 &
+    hatlas=$!
+    until_answer http://127.0.0.1:8126/ready ready
+    printf '  added:\n    hosts: [{host: 127.0.0.1, port: 8126}]\n' \
+        >>"$work/last/var/lib/hatlas/cluster.yaml"
+    until_answer http://127.0.0.1:8000/health alive -H 'Runscope-Service: added'
+    end_of "$hatlas"
+    kill -0 "$haproxy" || fail 'HAProxy ended with hatlas'
+    kill -USR1 "$haproxy"
+    cp "$work/hatlas.yaml" "$work/last/etc/hatlas/hatlas.yaml"
+    rm -r "$work/last/run/hatlas" "$work/last/var/lib/hatlas/"*
+}
+
+review() { # examples/deploy/ci in a repository of its own
+    local script='cd /tmp/repository && CI=1 HATLAS_NODE_NAME=ci \
+        /usr/share/doc/hatlas/examples/deploy/ci/review.sh HEAD'
+    mkdir "$work/last/tmp/repository"
+    cp examples/cluster.yaml "$work/last/tmp/repository"
+    cp examples/deploy/systemd/hatlas.yaml "$work/last/tmp/repository"
+    inside sh -c "cd /tmp/repository && git init -q && git add . &&
+        git -c user.name=ci -c user.email=ci@ci commit -q -m first"
+    inside sh -c "$script" 2>/dev/null | grep -q 'No host' || fail 'review sees a change'
+    sed -i 's/host: 10.0.0.12,/host: 10.0.0.99,/' "$work/last/tmp/repository/cluster.yaml"
+    inside sh -c "$script" >"$work/review.md" 2>/dev/null || fail 'review fails'
+    grep -q '^+ *server .*10.0.0.99:8080' "$work/review.md" || fail 'review shows no difference'
+    grep -q '^ *add server buckets/10.0.0.99' "$work/review.md" || fail 'review shows no plan'
+    sed -i 's/port: 8080/port: none/' "$work/last/tmp/repository/cluster.yaml"
+    ! inside sh -c "$script" >/dev/null 2>&1 || fail 'review takes a bad registry'
+    rm -r "$work/last/tmp/repository" "$work/last/var/lib/hatlas/"*
 }
 
 check_upgrade() {
@@ -127,13 +183,18 @@ case "${1-}" in
         check_package
         check_installed
         unshare --net "$0" use "$work"
+        /usr/bin/python3 test/deploy.py "$work/metrics" chroot "$work/last" hatlas ||
+            fail 'examples/deploy does not fit hatlas'
+        review
         check_upgrade
         check_removal
         echo 'package: made, installed, used, replaced, removed'
         ;;
     use)
         work=$2
+        ip link set lo up
         use_image
+        use_beside_haproxy
         ;;
     *) fail "unknown argument '$1'" ;;
 esac
