@@ -36,6 +36,7 @@ enum {
     TERM_MS = 2000,
     ASK_TO_STOP_MS = 500,
     ALERTS_MAX = 32768,
+    LOOKS_MAX = 3,
 };
 
 /* Who asked, and is to be answered. Taken out before any callback runs, since a callback
@@ -63,7 +64,8 @@ struct supervisor {
     struct asked asked;
     struct later *later;
     bool detached;
-    bool again; /* asked for a reload while an older file may have been read */
+    unsigned looks; /* PROBING: how often no orphan was found in a row */
+    bool again;     /* asked for a reload while an older file may have been read */
     /* Its past. */
     bool down_told;
     unsigned failures; /* starts and short lives in a row */
@@ -304,7 +306,13 @@ static void on_probed(struct supervisor *s, const struct master_state *state, in
     }
     pid_t orphan = orphan_find(config_of(s), s->listen);
     if (orphan) {
+        s->looks = 0;
         await_orphan(s, orphan);
+        return;
+    }
+    /* A process that is just executing itself anew has no command line for a moment. */
+    if (fault != ENOENT && s->looks++ < LOOKS_MAX) {
+        after(s->timer, STEP_MS);
         return;
     }
     if (fault != ENOENT && fault != ECONNREFUSED)
@@ -432,6 +440,7 @@ static void enter(struct supervisor *s, enum state state) {
         break;
     case PROBING:
         settle(s);
+        s->looks = 0;
         ask_proc(s);
         break;
     case STARTING:
