@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/yaml.h"
+#include "catalog/fields.h"
 #include "catalog/text.h"
 #include "render/render.h"
 
@@ -258,6 +259,7 @@ struct example {
     char *dir;
     char main[64];
     char *catalog;
+    char *service; /* in place of the catalog, for one example */
     size_t count;
 };
 
@@ -271,12 +273,70 @@ static void example_template(struct example *example, const char *info,
 
 static void example_end(struct example *example, const char *text, bool valid) {
     struct fixture fixture;
-    open_fixture(&fixture, example->dir, example->catalog, "");
+    open_fixture(&fixture, example->dir,
+                 example->service ? example->service : example->catalog, "");
     assert_true(example->main[0]);
     (valid ? expect_text : expect_error)(&fixture, example->main, text, text);
     close_fixture(&fixture);
     example->main[0] = '\0';
+    free(example->service);
+    example->service = NULL;
     example->count++;
+}
+
+/* The fields of a service in YAML, and what service.cfg makes of it. */
+static void example_service(struct example *example, const char *fields) {
+    static const char main_text[] =
+        "% include('service.cfg', {service = services.teams})\n";
+    struct buffer text = BUFFER_INIT;
+    struct buffer catalog = BUFFER_INIT;
+    assert_true(take(SOURCE_DIR "/templates", "service.cfg", &text));
+    put(example->dir, "service.cfg", buffer_str(&text), text.len);
+    put(example->dir, "service-example.cfg", main_text, sizeof main_text - 1);
+    buffer_puts(&catalog, "services:\n  teams:\n");
+    for (const char *line = fields; *line; line += strcspn(line, "\n") + 1)
+        buffer_printf(&catalog, "    %.*s\n", (int)strcspn(line, "\n"), line);
+    (void)snprintf(example->main, sizeof example->main, "service-example.cfg");
+    example->service = buffer_steal(&catalog);
+    buffer_free(&text);
+}
+
+/* Every field stands in the reference, and no other does. */
+static size_t check_reference(const struct schema *table, const char *prefix,
+                              const char *page) {
+    size_t count = 0;
+    for (; table->name; table++, count++) {
+        char *row = mem_printf("\n| `%s%s` | ", prefix, table->name);
+        char *inner = mem_printf("%s%s.", prefix, table->name);
+        if (!strstr(page, row))
+            fail_msg("templates/README.md lacks %s%s", prefix, table->name);
+        if (table->rows)
+            count += check_reference(table->rows, inner, page);
+        free(row);
+        free(inner);
+    }
+    return count;
+}
+
+static void check_chapter(const struct schema *table, const char *title,
+                          const char *page) {
+    size_t rows = 0;
+    const char *start = strstr(page, title);
+    assert_non_null(start);
+    char *chapter = mem_strndup(start, (size_t)(strstr(start + 1, "\n### ") - start));
+    for (const char *row = chapter; (row = strstr(row, "\n| `")); row++)
+        rows++;
+    assert_int_equal(check_reference(table, "", chapter), rows);
+    free(chapter);
+}
+
+static void test_reference(void **state) {
+    (void)state;
+    struct buffer page = BUFFER_INIT;
+    assert_true(take(SOURCE_DIR "/templates", "README.md", &page));
+    check_chapter(service_schema, "### Fields of a service\n", buffer_str(&page));
+    check_chapter(host_schema, "### Fields of a host\n", buffer_str(&page));
+    buffer_free(&page);
 }
 
 static void test_readme(void **state) {
@@ -290,6 +350,8 @@ static void test_readme(void **state) {
     while ((p = next_block(p, info, sizeof info, &text))) {
         if (!strcmp(info, "yaml"))
             example.catalog = mem_strdup(buffer_str(&text));
+        else if (!strcmp(info, "service"))
+            example_service(&example, buffer_str(&text));
         else if (!strncmp(info, "template", 8))
             example_template(&example, info, buffer_str(&text));
         else if (!strcmp(info, "output") || !strcmp(info, "error"))
@@ -820,8 +882,112 @@ static void test_shipped(void **state) {
     }
 }
 
+/* What no field but a free one takes, and what only some take. */
+static const char *const wrong[] = {
+    "null",      "true",        "-1",       "0",       "1.5",       "65536",
+    "999999999", "\"\"",        "\"yes\"",  "\"a b\"", "\"a\\nb\"", "\"'; #\"",
+    "\"$HOME\"", "\"\\u00e9\"", "\"a,b)\"", "\"25h\"", "\"1ns\"",   "\"/\"",
+    "\"/a b\"",  "\"200,\"",    "[]",       "[1]",     "[\"a b\"]", "[\"500\"]",
+    "{}",        "{\"a\": []}",
+};
+
+/* Decodes one service with this value at the dotted name. Returns how many faults were
+ * named; `fields` receives what is left. */
+static size_t decode_field(const char *name, json_t *value, json_t **fields) {
+    struct problems problems = {0};
+    struct schema_input from = {.where = "/services/a", .problems = &problems};
+    const char *dot = strchr(name, '.');
+    json_t *input = json_object();
+    if (dot) {
+        char *outer = mem_strndup(name, (size_t)(dot - name));
+        assert_int_equal(
+            json_object_set_new(input, outer, json_pack("{s:o}", dot + 1, value)), 0);
+        free(outer);
+    } else {
+        assert_int_equal(json_object_set_new(input, name, value), 0);
+    }
+    *fields = service_fields_decode(input, &from);
+    size_t count = problems.count;
+    for (size_t i = 0; i < count; i++)
+        if (!strstr(problems.items[i].text, name) ||
+            !strstr(problems.items[i].text, "; its default is used"))
+            fail_msg("%s: %s", name, problems.items[i].text);
+    problems_free(&problems);
+    json_decref(input);
+    return count;
+}
+
+/* Each value at each field either is named and left out, or HAProxy takes what the
+ * template makes of it: all of the latter go into one catalog. */
+static size_t try_field(const char *name, bool tcp, struct buffer *catalog) {
+    size_t faults = 0;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char *wrapped = mem_printf("[%s]", wrong[i]);
+        json_t *list = json_loads(wrapped, 0, NULL);
+        json_t *fields;
+        size_t found = decode_field(name, json_incref(json_array_get(list, 0)), &fields);
+        char *text = json_dumps(fields, JSON_COMPACT | JSON_SORT_KEYS);
+        if (!found && json_object_size(fields)) {
+            buffer_printf(catalog, "  x%zu: {", catalog->len);
+            if (tcp) /* a port of its own: no line is shorter than 20 bytes */
+                buffer_printf(catalog, "\"mode\": \"tcp\", \"port\": %zu, ",
+                              1024 + catalog->len / 20);
+            buffer_printf(catalog, "\"hosts\": [{\"host\": \"::1\", \"port\": 81}],%s\n",
+                          text + 1);
+        }
+        faults += found;
+        free(text);
+        free(wrapped);
+        json_decref(fields);
+        json_decref(list);
+    }
+    return faults;
+}
+
+static void try_fields(const struct schema *table, const char *prefix,
+                       struct buffer *catalog) {
+    for (; table->name; table++) {
+        char *name = mem_printf("%s%s", prefix, table->name);
+        char *inner = mem_printf("%s.", name);
+        bool once =
+            !strcmp(name, "mode") || !strcmp(name, "aliases") || !strcmp(name, "port");
+        if (!try_field(name, false, catalog))
+            fail_msg("%s takes anything", name);
+        if (!once)
+            (void)try_field(name, true, catalog);
+        if (table->rows)
+            try_fields(table->rows, inner, catalog);
+        free(name);
+        free(inner);
+    }
+}
+
+static void test_hostile_fields(void **state) {
+    (void)state;
+    struct buffer catalog = BUFFER_INIT;
+    struct fixture fixture;
+    struct shape shape = {.mode = "map", .stats = "'127.0.0.1:8404'"};
+    char *dir = make_dir();
+    char *options = shipped_options(&shape, dir);
+    static const char *const names[] = {"services.map", "haproxy.cfg"};
+    buffer_puts(&catalog, "services:\n");
+    try_fields(service_schema, "", &catalog);
+    open_fixture(&fixture, SOURCE_DIR "/templates", buffer_str(&catalog), options);
+    for (size_t i = 0; i < 2; i++) {
+        if (!render(&fixture, names[i]))
+            fail_msg("%s: %s", fixture.error.where, fixture.error.text);
+        put(dir, names[i], result(&fixture), strlen(result(&fixture)));
+    }
+    check_by_haproxy(dir, "hostile fields");
+    close_fixture(&fixture);
+    buffer_free(&catalog);
+    free(options);
+    remove_dir(dir);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reference),      cmocka_unit_test(test_hostile_fields),
         cmocka_unit_test(test_valid),          cmocka_unit_test(test_invalid),
         cmocka_unit_test(test_readme),         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_sandbox),        cmocka_unit_test(test_refused_values),
