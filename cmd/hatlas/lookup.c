@@ -2,6 +2,7 @@
 #include "lookup.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "progress.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
@@ -82,7 +83,7 @@ bool lookup_open(struct lookup *lookup, const struct common_flags *flags,
     if (!lookup->settings)
         return false;
     const struct catalog *whole =
-        inputs_read(&lookup->log, lookup->settings, limit, &lookup->problems, &error);
+        progress_read(&lookup->log, lookup->settings, limit, &lookup->problems, &error);
     cli_print_problems(&lookup->problems);
     if (!whole) {
         cli_print_error(&error);

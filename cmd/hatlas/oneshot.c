@@ -2,6 +2,7 @@
 #include "oneshot.h"
 #include "agent/setup.h"
 #include "base/text.h"
+#include "progress.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,8 +41,8 @@ bool oneshot_open(struct oneshot *oneshot, const struct common_flags *flags,
     /* What goes wrong is printed at the end; a log line for each step is for `run`. */
     if (!flags->log_level && oneshot->log.level > LOG_ERROR)
         oneshot->log.level = LOG_ERROR;
-    oneshot->catalog =
-        inputs_read(&oneshot->log, oneshot->settings, limit, &oneshot->problems, &error);
+    oneshot->catalog = progress_read(&oneshot->log, oneshot->settings, limit,
+                                     &oneshot->problems, &error);
     if (!oneshot->catalog) {
         cli_print_problems(&oneshot->problems);
         cli_print_error(&error);

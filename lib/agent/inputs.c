@@ -122,8 +122,11 @@ uint64_t inputs_rounds(struct inputs *inputs) {
     return inputs->round;
 }
 
+enum { PROGRESS_USEC = 200000 };
+
 struct once {
     struct event_base *base;
+    const struct inputs_wait *wait;
     struct inputs *inputs;
 };
 
@@ -144,38 +147,65 @@ static void on_once(void *arg) {
         (void)event_base_loopbreak(once->base);
 }
 
-static void name_silent(struct inputs *inputs, int64_t timeout_ms, struct error *error) {
+/* Returns the first source without a catalog, or NULL. */
+static struct source *silent_source(const struct inputs *inputs) {
     for (size_t i = 0; i < inputs->count; i++) {
         const struct catalog *part = source_catalog(inputs->sources[i]);
         catalog_unref(part);
-        if (part)
-            continue;
-        struct source_status status;
-        source_status(inputs->sources[i], &status);
-        if (status.futile)
-            (void)error_set(error, source_name(inputs->sources[i]), "no catalog: %s",
-                            status.text);
-        else
-            (void)error_set(error, source_name(inputs->sources[i]),
-                            "no catalog within %.1f s: %s", (double)timeout_ms / 1000.0,
-                            status.text);
-        return;
+        if (!part)
+            return inputs->sources[i];
     }
+    return NULL;
+}
+
+static void on_progress(evutil_socket_t fd, short what, void *arg) {
+    (void)fd;
+    (void)what;
+    const struct once *once = arg;
+    const struct source *source = silent_source(once->inputs);
+    if (source)
+        once->wait->progress(once->wait->arg, source);
+}
+
+static void wait_for_all(struct once *once) {
+    struct timeval limit = clock_timeval(once->wait->timeout_ms * 1000);
+    struct timeval every = clock_timeval(PROGRESS_USEC);
+    struct event *progress = NULL;
+    if (once->wait->progress) {
+        progress = event_new(once->base, -1, EV_PERSIST, on_progress, once);
+        (void)event_add(progress, &every);
+    }
+    (void)event_base_loopexit(once->base, &limit);
+    (void)event_base_dispatch(once->base);
+    if (progress)
+        event_free(progress);
+}
+
+static void name_silent(const struct inputs *inputs, int64_t timeout_ms,
+                        struct error *error) {
+    const struct source *source = silent_source(inputs);
+    struct source_status status;
+    if (!source)
+        return;
+    source_status(source, &status);
+    if (status.futile)
+        (void)error_set(error, source_name(source), "no catalog: %s", status.text);
+    else
+        (void)error_set(error, source_name(source), "no catalog within %.1f s: %s",
+                        (double)timeout_ms / 1000.0, status.text);
 }
 
 const struct catalog *inputs_read(const struct log *log, const struct settings *settings,
-                                  int64_t timeout_ms, struct problems *problems,
-                                  struct error *error) {
-    struct once once = {.base = event_base_new()};
+                                  const struct inputs_wait *wait,
+                                  struct problems *problems, struct error *error) {
+    struct once once = {.base = event_base_new(), .wait = wait};
     const struct catalog *catalog = NULL;
     once.inputs = inputs_open(once.base, log, settings, on_once, &once, error);
     if (once.inputs) {
-        struct timeval limit = clock_timeval(timeout_ms * 1000);
-        (void)event_base_loopexit(once.base, &limit);
-        (void)event_base_dispatch(once.base);
+        wait_for_all(&once);
         catalog = inputs_catalog(once.inputs, problems);
         if (!catalog)
-            name_silent(once.inputs, timeout_ms, error);
+            name_silent(once.inputs, wait->timeout_ms, error);
     }
     inputs_close(once.inputs);
     event_base_free(once.base);

@@ -32,12 +32,21 @@ uint64_t inputs_refresh(struct inputs *inputs);
 /* Returns the number of the last round that is complete, 0 before the first. */
 uint64_t inputs_rounds(struct inputs *inputs);
 
-/* Reads every source once and closes them again. Gives up after `timeout_ms`; the error
+/* Called from the loop now and then, with the first source that was not read yet. */
+typedef void inputs_progress(void *arg, const struct source *source);
+
+struct inputs_wait {
+    int64_t timeout_ms;
+    inputs_progress *progress; /* or NULL */
+    void *arg;
+};
+
+/* Reads every source once and closes them again. Gives up after the time-out; the error
  * says which source did not answer, and why as far as it is known. Returns a new
  * reference. */
 const struct catalog *inputs_read(const struct log *log, const struct settings *settings,
-                                  int64_t timeout_ms, struct problems *problems,
-                                  struct error *error);
+                                  const struct inputs_wait *wait,
+                                  struct problems *problems, struct error *error);
 
 /* Checks services.defaults and services.overrides of the settings, whose fields are those
  * of the catalog's services. */
