@@ -22,18 +22,27 @@ static size_t width(void) {
     return columns < LINE_MAX_LEN ? columns - 1 : LINE_MAX_LEN;
 }
 
-/* A line that wraps could not be taken back. */
-static void show(void *arg, const struct source *source) {
-    struct progress *progress = arg;
-    if (clock_usec() - progress->began < PATIENCE_USEC)
-        return;
-    char line[LINE_MAX_LEN + 1];
+/* The text of the source; its name too where there is room: the text may name the server.
+ * A line that wraps could not be taken back. */
+static void compose(char *line, const struct source *source) {
     struct source_status status;
+    const char *name = source_name(source);
     source_status(source, &status);
-    (void)snprintf(line, width() + 1, "%s: %s", source_name(source), status.text);
+    if (strlen(name) + 2 + strlen(status.text) <= width())
+        (void)snprintf(line, LINE_MAX_LEN + 1, "%s: %s", name, status.text);
+    else
+        (void)snprintf(line, width() + 1, "%s", status.text);
     for (char *c = line; *c; c++)
         if (iscntrl((unsigned char)*c))
             *c = '?';
+}
+
+static void show(void *arg, const struct source *source) {
+    struct progress *progress = arg;
+    char line[LINE_MAX_LEN + 1];
+    if (clock_usec() - progress->began < PATIENCE_USEC)
+        return;
+    compose(line, source);
     (void)fprintf(stderr, "\r\033[K%s", line);
     (void)fflush(stderr);
     progress->shown = true;
