@@ -44,8 +44,16 @@ static void leave(struct door *door, struct place *place) {
     door->taken--;
 }
 
+static void forget_ended(struct door *door) {
+    for (size_t i = 0; i < DOOR_CONNECTIONS; i++)
+        if (door->places[i].connection && has_ended(door->places[i].connection))
+            leave(door, &door->places[i]);
+}
+
 static void rearm(struct door *door) {
     struct timeval after = clock_timeval(SWEEP);
+    if (door->taken == DOOR_CONNECTIONS)
+        forget_ended(door);
     if (door->taken)
         (void)event_add(door->timer, &after);
     if (door->taken < DOOR_CONNECTIONS)
@@ -58,13 +66,10 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg) {
     (void)fd, (void)what;
     struct door *door = arg;
     int64_t now = clock_usec();
+    forget_ended(door);
     for (size_t i = 0; i < DOOR_CONNECTIONS; i++) {
-        struct place *place = &door->places[i];
-        if (!place->connection)
-            continue;
-        if (has_ended(place->connection))
-            leave(door, place);
-        else if (place->since && now - place->since > LIFETIME)
+        const struct place *place = &door->places[i];
+        if (place->connection && place->since && now - place->since > LIFETIME)
             (void)shutdown(bufferevent_getfd(place->connection), SHUT_RDWR);
     }
     rearm(door);
