@@ -64,11 +64,12 @@ static const struct section_type *section_type(struct reader *reader,
     if (*line->text == 's')
         return NULL;
     struct line word = line_first_word(line);
-    if (!line_is_plain(&word)) {
-        words_split(&reader->words, line);
-        word.text = reader->words.count ? reader->words.at[0] : "";
-        word.len = strlen(word.text);
-    }
+    const struct section_type *type = find_type(&word);
+    if (type || line_is_plain(&word))
+        return type;
+    words_split(&reader->words, line);
+    word.text = reader->words.count ? reader->words.at[0] : "";
+    word.len = strlen(word.text);
     return find_type(&word);
 }
 
@@ -119,11 +120,33 @@ static bool is_left_out(const struct reader *reader, enum section_kind kind,
             !reader->wanted(reader->arg, name));
 }
 
+/* Whether it is left out is mostly known without splitting its line into words. */
+static bool is_soon_left_out(const struct reader *reader, enum section_kind kind,
+                             const struct line *line) {
+    char name[128];
+    if (!reader->skim || kind == SECTION_DEFAULTS)
+        return false;
+    if (kind != SECTION_SERVERS || !reader->wanted)
+        return true;
+    struct line rest = line_first_word(line);
+    rest.text += rest.len;
+    rest.len = line->len - rest.len;
+    while (rest.len && (*rest.text == ' ' || *rest.text == '\t')) {
+        rest.text++;
+        rest.len--;
+    }
+    struct line word = line_first_word(&rest);
+    if (!word.len || word.len >= sizeof name || !line_is_plain(&word))
+        return false;
+    memcpy(name, word.text, word.len);
+    name[word.len] = '\0';
+    return strcmp(name, "from") != 0 && !reader->wanted(reader->arg, name);
+}
+
 static void start_section(struct reader *reader, const struct section_type *type,
                           const struct line *line) {
     const char *name, *from;
-    /* What nobody asks for need not be split into words. */
-    if (!reader->wanted && is_left_out(reader, type->kind, ""))
+    if (is_soon_left_out(reader, type->kind, line))
         return;
     words_split(&reader->words, line);
     read_title(&reader->words, &name, &from);
@@ -179,10 +202,35 @@ static void finish_section(struct reader *reader, const char *end) {
     }
 }
 
+/* Passes by lines that can't begin a section of defaults or of servers, nor be an `.if`: of
+ * the others nothing is wanted, and most lines are those of servers. */
+static void skip_dull(struct line *rest) {
+    static const bool matters[256] = {
+        ['d'] = true, ['b'] = true,  ['l'] = true, ['.'] = true,
+        ['"'] = true, ['\''] = true, ['\\'] = true};
+    const char *at = rest->text, *end = rest->text + rest->len;
+    while (at < end) {
+        const char *first = at;
+        while (first < end && (*first == ' ' || *first == '\t'))
+            first++;
+        if (first < end && matters[(unsigned char)*first])
+            break;
+        const char *newline = memchr(first, '\n', (size_t)(end - first));
+        at = newline ? newline + 1 : end;
+    }
+    *rest = (struct line){at, (size_t)(end - at)};
+}
+
+static bool next_line(const struct reader *reader, struct line *rest, struct line *line) {
+    if (reader->skim && !reader->open)
+        skip_dull(rest);
+    return line_next(rest, line);
+}
+
 static void read_config(struct reader *reader, struct line rest) {
     struct line line;
     bool begun = reader->before != NULL;
-    while (line_next(&rest, &line)) {
+    while (next_line(reader, &rest, &line)) {
         const struct section_type *type = section_type(reader, &line);
         if (type) {
             finish_section(reader, line.text);

@@ -147,9 +147,10 @@ bool words_same(struct words *a, struct words *b, const struct line *x,
 }
 
 struct line line_first_word(const struct line *line) {
+    static const bool ends[256] = {
+        [' '] = true, ['\t'] = true, ['#'] = true, ['\r'] = true};
     size_t len = 0;
-    while (len < line->len && !is_blank(line->text[len]) && line->text[len] != '#' &&
-           line->text[len] != '\r')
+    while (len < line->len && !ends[(unsigned char)line->text[len]])
         len++;
     return (struct line){line->text, len};
 }

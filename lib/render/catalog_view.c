@@ -249,6 +249,26 @@ static void push_field(lua_State *L, struct service_view *view,
         lua_pushnil(L);
 }
 
+struct service_view *service_at(lua_State *L, int list, lua_Integer i) {
+    const struct view *view = view_at(L, list);
+    struct run *run = state_run(L);
+    if (view && view->kind == VIEW_SERVICES) {
+        view_note_read(L, view);
+        return (size_t)i <= run->catalog->service_count ? &run->services[i - 1] : NULL;
+    }
+    int type = lua_istable(L, list) ? lua_rawgeti(L, list, i) : LUA_TNONE;
+    if (type == LUA_TNIL) {
+        lua_pop(L, 1);
+        return NULL;
+    }
+    struct service_view *service =
+        type == LUA_TLIGHTUSERDATA ? lua_touserdata(L, -1) : NULL;
+    if (!service || service->view.kind != VIEW_SERVICE)
+        luaL_error(L, "expected a list of services");
+    lua_pop(L, 1);
+    return service;
+}
+
 static const struct field *find_field(const struct field *fields, size_t count,
                                       const char *name, size_t len) {
     for (size_t i = 0; i < count; i++)
@@ -275,7 +295,7 @@ const json_t *field_path_read(lua_State *L, const struct field_path *path,
                               struct service_view *view) {
     const json_t *layers[2] = {override(L, view), view->service->fields};
     for (size_t i = 0; path->outer && i < 2; i++)
-        layers[i] = json_object_get(layers[i], path->outer->row->name);
+        layers[i] = fields_value(&layers[i], 1, path->outer->row->name);
     const json_t *value = fields_value(layers, 2, path->field->row->name);
     return value ? value : path->field->base;
 }

@@ -13,6 +13,10 @@ void host_keys_push(lua_State *L);
 void service_value_push(lua_State *L, struct service_view *view, lua_Integer key);
 void host_value_push(lua_State *L, const struct host_view *view, lua_Integer key);
 
+/* The service that is item `i` (from 1 on) of the list of services at the index; NULL
+ * behind its end. Raises an error for any other list. */
+struct service_view *service_at(lua_State *L, int list, lua_Integer i);
+
 /* Where a field of services is: in service_schema, or in an object of it. */
 struct field_path {
     const struct field *outer; /* NULL: it is none of an object */

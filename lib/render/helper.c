@@ -323,25 +323,9 @@ static int include(lua_State *L) {
     return 0;
 }
 
-/* The service that is item `i` of a list; NULL behind its end. */
-static struct service_view *service_at(lua_State *L, int list, lua_Integer i) {
-    const struct view *view = view_at(L, list);
-    if (!view || !view_push_item(L, view, i))
-        lua_geti(L, list, i);
-    void *item = lua_touserdata(L, -1);
-    bool is_service = view_at(L, -1) && ((struct view *)item)->kind == VIEW_SERVICE;
-    if (!is_service && !lua_isnil(L, -1))
-        luaL_error(L, "expected a list of services");
-    lua_pop(L, 1);
-    return item;
-}
-
 static int include_each(lua_State *L) {
-    const char *name = luaL_checkstring(L, 1);
-    struct service_view *service;
     luaL_checkany(L, 2);
-    for (lua_Integer i = 1; (service = service_at(L, 2, i)); i++)
-        memo_include_service(L, name, service);
+    memo_include_each(L, luaL_checkstring(L, 1), 2);
     return 0;
 }
 

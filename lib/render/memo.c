@@ -1,6 +1,7 @@
 /* The texts of included templates, found again by what they were made of. */
 #include "render/memo.h"
 #include "base/mem.h"
+#include "render/catalog_view.h"
 #include "render/template.h"
 
 #include <lauxlib.h>
@@ -22,8 +23,9 @@ struct memo_text {
 };
 
 static void add_service(struct renderer *renderer, const struct service *service) {
-    buffer_putc(&renderer->key, 'S');
-    buffer_append(&renderer->key, (const char *)&service, sizeof service);
+    char bytes[1 + sizeof service] = "S";
+    memcpy(bytes + 1, &service, sizeof service);
+    buffer_append(&renderer->key, bytes, sizeof bytes);
     renderer->key_services[renderer->key_count++] = service;
 }
 
@@ -159,21 +161,35 @@ void memo_include(lua_State *L, const char *name, int params) {
         print_and_keep(L, memo, name, params);
 }
 
-void memo_include_service(lua_State *L, const char *name, struct service_view *view) {
-    struct renderer *renderer = state_renderer(L);
-    static const char param[] = "service";
-    if (!renderer->run.keeping) {
-        start_key(renderer, name);
-        buffer_append(&renderer->key, param, sizeof param);
-        add_service(renderer, view->service);
-        if (print_kept(L, template_memo(&renderer->run)))
-            return;
-    }
+static const char each_param[] = "service";
+
+static void include_service(lua_State *L, const char *name, struct service_view *view) {
     lua_createtable(L, 0, 1);
     lua_pushlightuserdata(L, view);
-    lua_setfield(L, -2, param);
+    lua_setfield(L, -2, each_param);
     memo_include(L, name, lua_gettop(L));
     lua_pop(L, 1);
+}
+
+/* Most texts are kept: of the key only the service differs from the one before. */
+void memo_include_each(lua_State *L, const char *name, int list) {
+    struct renderer *renderer = state_renderer(L);
+    struct memo *memo = template_memo(&renderer->run);
+    struct service_view *view;
+    size_t begin = 0;
+    for (lua_Integer i = 1; (view = service_at(L, list, i)); i++) {
+        if (!renderer->run.keeping && !begin) {
+            start_key(renderer, name);
+            buffer_append(&renderer->key, each_param, sizeof each_param);
+            begin = renderer->key.len;
+        }
+        renderer->key.len = begin;
+        renderer->key_count = 0;
+        if (begin)
+            add_service(renderer, view->service);
+        if (!begin || !print_kept(L, memo))
+            include_service(L, name, view);
+    }
 }
 
 static void drop(struct memo *memo, struct memo_text *text) {

@@ -22,8 +22,9 @@ struct memo {
  * the texts that are kept where that is right. Raises errors. */
 void memo_include(lua_State *L, const char *name, int params);
 
-/* Includes the template with the service as its global `service`. */
-void memo_include_service(lua_State *L, const char *name, struct service_view *view);
+/* Includes the template with each service of the list at the index, one after the other, as
+ * its global `service`. */
+void memo_include_each(lua_State *L, const char *name, int list);
 
 /* To be called after a rendering: drops texts that it used no more. */
 void memo_end(struct memo *memo, uint64_t rendering);

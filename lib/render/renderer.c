@@ -81,6 +81,7 @@ bool renderer_render(struct renderer *renderer, const char *template,
     if (!L)
         return false;
     templates_refresh(renderer);
+    template_begin(renderer, template);
     lua_pushcfunction(L, template_on_error);
     lua_pushcfunction(L, render);
     lua_pushlightuserdata(L, (void *)template);

@@ -30,6 +30,7 @@ struct template {
     int function; /* in Lua's registry */
     int emit;
     struct memo memo;
+    size_t printed; /* the last time, as the outermost */
     struct template *next;
 };
 
@@ -241,10 +242,19 @@ struct memo *template_memo(const struct run *run) {
     return &run->stack[0]->memo;
 }
 
+void template_begin(struct renderer *renderer, const char *name) {
+    const struct template *template = find_known(renderer, name);
+    if (template)
+        (void)buffer_reserve(renderer->run.out,
+                             template->printed + template->printed / 32);
+}
+
 void template_end(struct renderer *renderer, const char *name) {
     struct template *template = find_known(renderer, name);
-    if (template)
-        memo_end(&template->memo, renderer->number);
+    if (!template)
+        return;
+    template->printed = renderer->run.out->len - renderer->run.start;
+    memo_end(&template->memo, renderer->number);
 }
 
 const char *template_running(const struct run *run) {

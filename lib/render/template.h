@@ -20,7 +20,10 @@ void templates_refresh(struct renderer *renderer);
 /* The texts that the outermost template keeps. */
 struct memo *template_memo(const struct run *run);
 
-/* Ends a rendering. */
+/* Makes room for what the template will print, going by the last time. */
+void template_begin(struct renderer *renderer, const char *name);
+
+/* To be called after a rendering with this outermost template. */
 void template_end(struct renderer *renderer, const char *name);
 
 /* Frees all compiled templates. */
