@@ -8,6 +8,7 @@
 #include "agent/reporter.h"
 #include "agent/setup.h"
 #include "base/clock.h"
+#include "base/limit.h"
 #include "base/mem.h"
 
 #include <event2/event.h>
@@ -32,6 +33,7 @@ struct agent {
     struct overview *overview;
     struct status *status; /* NULL: not shown */
     struct event *timer;
+    struct event *flush; /* says what the log held back */
     struct event *signals[SIGNALS];
 
     bool changed;         /* something changed that is not rendered yet */
@@ -110,7 +112,7 @@ static void deliver(struct agent *agent, const struct outputs *outputs) {
 
 static void take_catalog(struct agent *agent, const struct catalog *catalog) {
     reporter_changes(agent->reporter, agent->catalog, catalog);
-    history_registry(agent->history, agent->catalog, catalog);
+    history_registry(agent->history, agent->now.feed, agent->catalog, catalog);
     catalog_unref(agent->catalog);
     agent->catalog = catalog_ref(catalog);
 }
@@ -209,6 +211,7 @@ static void on_ended(void *arg, const struct apply_report *report) {
                   LOG_STR("reason", change->reason),
                   LOG_INT("steps", change->steps),
                   LOG_STR("what", history_headline(change, headline, sizeof headline)),
+                  LOG_STR("who", change->who),
                   LOG_INT("changes", change->count),
                   LOG_USEC("ms", report->usec),
                   {0},
@@ -320,6 +323,12 @@ static void stop(struct agent *agent) {
         stop_loop(agent, NULL);
 }
 
+static void on_flush(evutil_socket_t fd, short what, void *arg) {
+    (void)fd, (void)what;
+    const struct agent *agent = arg;
+    log_limit_flush(agent->log->limit, agent->log, clock_usec());
+}
+
 static void on_signal(evutil_socket_t number, short what, void *arg) {
     (void)what;
     struct agent *agent = arg;
@@ -391,6 +400,13 @@ static void show_status(struct agent *agent) {
         agent->status = status_open(&options);
 }
 
+static void flush_log(struct agent *agent) {
+    const struct timeval often = {LOG_LIMIT_WINDOW_S / 2, 0};
+    agent->flush = event_new(agent->base, -1, EV_PERSIST, on_flush, agent);
+    if (agent->log->limit)
+        (void)event_add(agent->flush, &often);
+}
+
 static bool open_agent(struct agent *agent, struct error *error) {
     struct feed_options options = feed_options_of(agent, agent->settings);
     agent->timer = event_new(agent->base, -1, 0, on_timer, agent);
@@ -401,6 +417,7 @@ static bool open_agent(struct agent *agent, struct error *error) {
     if (!open_place(agent, error) || !setup_open(&agent->now, &options, error))
         return false;
     watch_signals(agent);
+    flush_log(agent);
     show_status(agent);
     return true;
 }
@@ -421,6 +438,8 @@ static void close_agent(struct agent *agent) {
             event_free(agent->signals[i]);
     if (agent->timer)
         event_free(agent->timer);
+    if (agent->flush)
+        event_free(agent->flush);
     if (agent->base)
         event_base_free(agent->base);
 }

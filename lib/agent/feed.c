@@ -128,3 +128,11 @@ void feed_refresh(struct feed *feed) {
 struct source *feed_source(struct feed *feed, size_t index) {
     return inputs_source(feed->inputs, index);
 }
+
+void feed_origin(struct feed *feed, const char *service, const char *host,
+                 struct buffer *out) {
+    struct source *source;
+    for (size_t i = 0; (source = feed_source(feed, i)); i++)
+        if (source_origin(source, service, host, out))
+            return;
+}

@@ -35,4 +35,9 @@ void feed_refresh(struct feed *feed);
 /* Returns the source number `index`, NULL behind the last. */
 struct source *feed_source(struct feed *feed, size_t index);
 
+/* Appends where the record of a service (`host` NULL) or of one of its hosts stands, in
+ * the first source that has the service. */
+void feed_origin(struct feed *feed, const char *service, const char *host,
+                 struct buffer *out);
+
 #endif

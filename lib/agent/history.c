@@ -23,6 +23,8 @@ struct history {
     uint64_t last_id;
     struct buffer what; /* of the change to come */
     size_t differences;
+    struct buffer who;             /* the origin of the first of them */
+    struct feed *feed;             /* while it is asked for that */
     const struct outputs *applied; /* of the last change that was done; NULL: none yet */
     struct status_totals totals;
 };
@@ -44,6 +46,7 @@ static void drop_diff(struct history *history, struct status_change *change) {
 static void drop(struct history *history, struct status_change *change) {
     drop_diff(history, change);
     free((char *)change->what);
+    free((char *)change->who);
     free((char *)change->reason);
     free((char *)change->error);
     free(change);
@@ -55,6 +58,7 @@ void history_free(struct history *history) {
     for (size_t i = 0; i < history->count; i++)
         drop(history, history->changes[i]);
     buffer_free(&history->what);
+    buffer_free(&history->who);
     outputs_unref(history->applied);
     free(history);
 }
@@ -98,17 +102,21 @@ static void on_difference(void *arg, const struct catalog_change *change) {
     struct buffer line = BUFFER_INIT;
     buffer_printf(&line, "%s: %s%s%s", names[change->kind], change->service->name,
                   host ? "/" : "", host ? host->id : "");
-    if (change->kind == HOST_CHANGED)
+    if (change->old_host && change->new_host)
         put_host_change(&line, change->old_host, change->new_host);
-    else if (change->kind == HOST_ADDED && strcmp(host_state(host), "enabled") != 0)
-        buffer_printf(&line, ", %s", host_state(host));
+    else if (change->new_host && strcmp(host_state(change->new_host), "enabled") != 0)
+        buffer_printf(&line, ", %s", host_state(change->new_host));
+    if (!history->differences)
+        feed_origin(history->feed, change->service->name, host ? host->id : NULL,
+                    &history->who);
     put_line(history, buffer_str(&line));
     buffer_free(&line);
 }
 
-void history_registry(struct history *history, const struct catalog *old,
-                      const struct catalog *new) {
+void history_registry(struct history *history, struct feed *feed,
+                      const struct catalog *old, const struct catalog *new) {
     char line[96];
+    history->feed = feed;
     if (old == new)
         return;
     if (old) {
@@ -169,6 +177,7 @@ static struct status_change *change_of(struct history *history,
         .id = ++history->last_id,
         .at = now_ms(),
         .what = history->what.len ? buffer_steal(&history->what) : NULL,
+        .who = history->who.len ? buffer_steal(&history->who) : NULL,
         .count = history->differences,
         .way = way_of(report->plan),
         .result = results[report->result],

@@ -4,6 +4,7 @@
 #define HATLAS_AGENT_HISTORY_H
 
 #include "agent/apply.h"
+#include "agent/feed.h"
 #include "catalog/catalog.h"
 #include "status/change.h"
 
@@ -12,10 +13,10 @@ struct history;
 struct history *history_new(void);
 void history_free(struct history *history); /* NULL is fine */
 
-/* The registry changed (`old` NULL: the first catalog). What several calls say belongs to
- * the change that is added next. */
-void history_registry(struct history *history, const struct catalog *old,
-                      const struct catalog *new);
+/* The registry changed (`old` NULL: the first catalog), as the feed gave it. What several
+ * calls say belongs to the change that is added next. */
+void history_registry(struct history *history, struct feed *feed,
+                      const struct catalog *old, const struct catalog *new);
 
 /* Something else did: settings or templates were read again, HAProxy was started anew. */
 void history_note(struct history *history, const char *what);

@@ -218,10 +218,10 @@ static size_t same_ahead(const struct walk *walk, size_t max) {
 static struct walk end_of_hunk(struct walk walk) {
     for (;;) {
         skip_differences(&walk);
-        size_t same = same_ahead(&walk, 2 * CONTEXT + 1);
+        size_t same = same_ahead(&walk, (size_t)2 * CONTEXT + 1);
         size_t step = smaller(same, CONTEXT);
         struct walk next = {walk.a, walk.b, walk.x + same, walk.y + same};
-        if (same > 2 * CONTEXT || !at_difference(&next)) {
+        if (same > (size_t)2 * CONTEXT || !at_difference(&next)) {
             walk.x += step;
             walk.y += step;
             return walk;

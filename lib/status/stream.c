@@ -80,7 +80,9 @@ static void drop(struct stream *stream) {
 void streams_free(struct streams *streams) {
     if (!streams)
         return;
-    for (struct stream *stream; (stream = LIST_FIRST(&streams->list));) {
+    struct stream *next;
+    for (struct stream *stream = LIST_FIRST(&streams->list); stream; stream = next) {
+        next = LIST_NEXT(stream, link);
         struct evhttp_connection *connection =
             evhttp_request_get_connection(stream->request);
         drop(stream);

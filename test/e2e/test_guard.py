@@ -23,12 +23,13 @@ def test_losses_are_held_and_confirmed(hatlas, atlas, source, backend, lost):
         atlas.put_service(other)
     guarded(hatlas, source(), grace="2s").run()
     hatlas.wait_who("teams", {host.name for host in hosts})
+    names = [f"teams/hosts/127.0.0.1:{host.port}" for host in hosts]
     if lost == "services":
-        atlas.remove_service("teams")
-        atlas.remove_service("other")
-    else:
-        for host in hosts[:3]:
-            atlas.remove_host("teams", f"127.0.0.1:{host.port}")
+        names += ["teams/hosts", "teams", "other"]
+    at_once = atlas.client.transaction()
+    for name in names[:3] if lost == "most" else names:
+        at_once.delete(atlas.path("services", name))
+    assert not any(isinstance(result, Exception) for result in at_once.commit())
     hatlas.wait_log("vanished at once")
     hatlas.wait_log("to confirm a loss")
     if lost == "services":

@@ -295,7 +295,8 @@ def test_disk_full(hatlas, atlas, source, backend, tmp_path):
     """The old file stays whole; when there is room again the new one is written."""
     small = tmp_path / "small"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", small], check=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", small]).returncode:
+        pytest.skip("a disk that is full takes the right to mount one")
     try:
         one = backend("one")
         atlas.put_service("teams", **UNCHECKED)

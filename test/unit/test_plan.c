@@ -226,7 +226,7 @@ static void check_garbage(const struct side *old, const struct side *new,
         free(again);
         again = describe_all_of_it(&old->side, &changed, &all);
         /* Of sections that are there twice it is known only when all are read. */
-        if (strncmp(forth, "reload:", 7) || strncmp(again, "reload:", 7))
+        if (strncmp(forth, "reload:", 7) != 0 || strncmp(again, "reload:", 7) != 0)
             assert_string_equal(forth, again);
         free(again);
         free(forth);
