@@ -1,5 +1,6 @@
 /* hatlas run: the sidecar. */
 #include "agent/agent.h"
+#include "base/limit.h"
 #include "cli.h"
 #include "differ.h"
 
@@ -28,7 +29,10 @@ struct sidecar {
 
 static struct settings *reread(void *arg) {
     struct sidecar *sidecar = arg;
-    return cli_settings_again(sidecar->flags, &sidecar->log);
+    struct log_limit *limit = sidecar->log.limit;
+    struct settings *settings = cli_settings_again(sidecar->flags, &sidecar->log);
+    sidecar->log.limit = limit;
+    return settings;
 }
 
 static void show(void *arg, const struct outputs *old, const struct outputs *new) {
@@ -64,6 +68,7 @@ static int run(const void *command_flags) {
     /* A peer that goes away is an error of a write, not the end of this process. */
     (void)signal(SIGPIPE, SIG_IGN);
     keep_memory_small();
+    sidecar.log.limit = log_limit_new();
     struct agent_options options = {
         .once = flags->once,
         .show = flags->dry_run ? show : NULL,
@@ -73,6 +78,7 @@ static int run(const void *command_flags) {
     bool done = agent_run(settings, &sidecar.log, &options, &error);
     if (!done)
         cli_print_error(&error);
+    log_limit_free(sidecar.log.limit);
     settings_free(settings);
     return done ? EXIT_OK : EXIT_TROUBLE;
 }

@@ -1,6 +1,8 @@
 /* Log lines. */
 #include "base/log.h"
 #include "base/buffer.h"
+#include "base/clock.h"
+#include "base/limit.h"
 #include "base/text.h"
 
 #include <jansson.h>
@@ -109,6 +111,9 @@ static void put_json(struct buffer *line, const char *time, enum log_level level
 void log_write(const struct log *log, enum log_level level, const char *message,
                const struct log_field *fields) {
     if (!log || log->fd < 0 || level > log->level)
+        return;
+    if (log->limit && level <= LOG_NOTICE &&
+        !log_limit_pass(log->limit, level, message, fields, clock_usec()))
         return;
     struct buffer line = BUFFER_INIT;
     char time[48] = "";

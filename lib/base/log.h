@@ -16,11 +16,14 @@ enum log_level {
 };
 enum log_format { LOG_LOGFMT, LOG_JSON };
 
+struct log_limit;
+
 struct log {
     int fd; /* where lines go; -1 for nowhere */
     enum log_level level;
     enum log_format format;
-    bool journal; /* prefix lines with <level>, leave the time out */
+    bool journal;            /* prefix lines with <level>, leave the time out */
+    struct log_limit *limit; /* of what is a notice or worse (limit.h); NULL: none */
 };
 
 /* One key=value of a line. Build with LOG_STR and friends. */

@@ -311,8 +311,18 @@ static void file_refresh(struct source *source) {
     (void)evtimer_add(file->timer, &at_once);
 }
 
-static const struct source_ops file_ops = {file_close, file_catalog, file_problems,
-                                           file_status, file_refresh};
+static bool file_origin(struct source *source, const char *service, const char *host,
+                        struct buffer *out) {
+    (void)host;
+    const struct file_source *file = (const struct file_source *)source;
+    if (!file->catalog || !catalog_find(file->catalog, service))
+        return false;
+    buffer_puts(out, source->settings->file);
+    return true;
+}
+
+static const struct source_ops file_ops = {file_close,  file_catalog, file_problems,
+                                           file_status, file_refresh, file_origin};
 
 /* The system has a limit on the number of inotifies; without one the timer has to do. */
 static void open_inotify(struct file_source *file) {

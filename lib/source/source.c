@@ -60,3 +60,8 @@ void source_status(const struct source *source, struct source_status *status) {
 void source_refresh(struct source *source) {
     source->ops->refresh(source);
 }
+
+bool source_origin(struct source *source, const char *service, const char *host,
+                   struct buffer *out) {
+    return source->ops->origin(source, service, host, out);
+}

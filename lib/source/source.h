@@ -52,6 +52,12 @@ void source_problems(const struct source *source, struct problems *problems);
 
 void source_status(const struct source *source, struct source_status *status);
 
+/* Appends where the service's record stands (`host` NULL), or that of one of its hosts,
+ * by id: "/atlas/…/hosts/a:80 version 3", or the file's path. False if the source does
+ * not have the service. */
+bool source_origin(struct source *source, const char *service, const char *host,
+                   struct buffer *out);
+
 /* Has everything read again from the start. When that is complete `full_reads` has grown
  * by one and `changed` is called, even if nothing differs: every znode was then answered
  * by the server (the whole file was read, and was good) after this call. What can't be

@@ -13,6 +13,8 @@ struct source_ops {
     void (*problems)(const struct source *source, struct problems *problems);
     void (*status)(const struct source *source, struct source_status *status);
     void (*refresh)(struct source *source);
+    bool (*origin)(struct source *source, const char *service, const char *host,
+                   struct buffer *out);
 };
 
 /* The first member of every kind's struct. */

@@ -173,8 +173,10 @@ static void finish(const struct zk_read *answered, int rc, struct zk_answer answ
 
 static void got_data(int rc, const char *value, int len, const struct Stat *stat,
                      const void *data) {
-    (void)stat;
-    finish(data, rc, (struct zk_answer){.data = value, .len = len > 0 ? (size_t)len : 0});
+    struct zk_answer answer = {.data = value, .len = len > 0 ? (size_t)len : 0};
+    if (rc == ZOK && stat)
+        answer.version = stat->version;
+    finish(data, rc, answer);
 }
 
 static void got_children(int rc, const struct String_vector *names, const void *data) {

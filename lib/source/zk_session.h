@@ -23,6 +23,7 @@ struct zk_answer {
     } kind;
     const char *data; /* of ZK_DATA */
     size_t len;
+    int32_t version;    /* of the data */
     char *const *names; /* of ZK_CHILDREN */
     size_t count;
     int code;   /* enum ZOO_ERRORS */

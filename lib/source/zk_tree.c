@@ -286,6 +286,7 @@ static void record_answered(struct zk_tree *tree, struct zk_node *node,
     bool found = answer->kind == ZK_FOUND;
     const char *data = answer->data ? answer->data : "";
     uint64_t now = digest(data, answer->len);
+    node->version = answer->version;
     if (node->known && found == node->found && now == node->digest)
         return;
     tree->records += found;

@@ -45,6 +45,7 @@ struct zk_node {
     uint64_t digest; /* of the data behind value and problems, if `known` */
     struct problems problems;
     uint32_t seen; /* the last list that named it */
+    int32_t version;
     enum zk_kind kind : 8;
     bool answered; /* since everything was last to be read again */
     bool found;

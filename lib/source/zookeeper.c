@@ -221,8 +221,28 @@ static void zk_refresh(struct source *source) {
     zk_tree_refresh(zk->tree);
 }
 
-static const struct source_ops zookeeper_ops = {zk_close, zk_catalog, zk_problems,
-                                                zk_status, zk_refresh};
+/* What is gone has no version any more, but it had a path. */
+static bool zk_origin(struct source *source, const char *service, const char *host,
+                      struct buffer *out) {
+    struct zk_tree *tree = ((struct zk_source *)source)->tree;
+    const struct zk_layout *layout = &tree->layout;
+    const struct zk_node *list =
+        zk_tree_find(tree, layout->services, service, layout->suffix);
+    if (!list)
+        return false;
+    const struct zk_node *record = host ? zk_tree_find(tree, list->path, host, "")
+                                   : layout->records
+                                       ? zk_tree_find(tree, layout->services, service, "")
+                                       : NULL;
+    if (record)
+        buffer_printf(out, "%s version %d", record->path, (int)record->version);
+    else
+        buffer_printf(out, "%s%s%s", list->path, host ? "/" : "", host ? host : "");
+    return true;
+}
+
+static const struct source_ops zookeeper_ops = {zk_close,  zk_catalog, zk_problems,
+                                                zk_status, zk_refresh, zk_origin};
 
 /* Settings. */
 

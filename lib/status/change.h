@@ -20,6 +20,7 @@ struct status_change {
     uint64_t id;      /* 1 for the first since the start */
     int64_t at;       /* when it ended: milliseconds since 1970 */
     const char *what; /* what changed in the registry, one difference a line */
+    const char *who;  /* the record of the first of them: "PATH version N" */
     size_t count;     /* how many differences; `what` may name fewer */
     enum status_way way;
     enum status_result result;

@@ -135,6 +135,7 @@ static void write_change(struct writer *writer, const struct status_change *chan
     writer_int(writer, "id", (int64_t)change->id);
     writer_milli(writer, "at", change->at);
     writer_text(writer, "what", change->what);
+    writer_text(writer, "who", change->who);
     writer_int(writer, "count", (int64_t)change->count);
     writer_text(writer, "way", status_way_name(change->way));
     writer_text(writer, "result", status_result_name(change->result));

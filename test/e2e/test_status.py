@@ -135,6 +135,20 @@ def test_changes_are_told_and_logged_in_one_line(shown):
     assert ask(shown, "/diff/2x").status == 404
 
 
+def test_a_change_names_its_znode(hatlas, atlas, source, backend):
+    first, second = backend("first"), backend("second")
+    atlas.put_service("teams", check={"interval": "200ms"})
+    atlas.put_host("teams", first.port)
+    path = atlas.put_host("teams", second.port)
+    hatlas.configure(sources=source()).run()
+    wait_status(hatlas, lambda s: s["ready"])
+    atlas.put_host("teams", second.port, enabled=False)
+    line = hatlas.wait_log("disabled (was enabled)")
+    assert f'who="{path} version 1"' in line and "way=runtime steps=1" in line
+    atlas.remove_host("teams", second.port)
+    assert f"who={path} " in hatlas.wait_log("host removed: teams")
+
+
 def test_differences_between_registry_and_haproxy_are_marked(shown):
     name = re.search(r"server (\S+) 127\.0\.0\.1:%d" % shown.backend.port,
                      shown.config.read_text()).group(1)
