@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { SECOND = 1000000 };
+static const int64_t SECOND = 1000000;
 
 static bool pass(struct log_limit *limit, const char *host, int number, int64_t now) {
     return log_limit_pass(
