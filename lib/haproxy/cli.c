@@ -22,11 +22,10 @@ enum {
 struct cli {
     char *socket;
     int fd;
-    bool greeted; /* the prompt is on */
+    bool begun, greeted; /* the prompt is asked for; it is on */
     bool failed;
     struct error error; /* if it failed */
     struct event *readable, *timer;
-    char *waiting; /* the question that waits for the greeting */
     int64_t deadline;
     struct buffer answer;
     cli_answered *answered; /* NULL: nobody asked */
@@ -65,9 +64,9 @@ static void answer(struct cli *cli, const char *text) {
     buffer_free(&kept);
 }
 
-static void transmit(struct cli *cli, const char *command) {
+static void transmit(struct cli *cli, const char *before, const char *command) {
     struct buffer line = BUFFER_INIT;
-    buffer_printf(&line, "%s\n", command);
+    buffer_printf(&line, "%s%s\n", before, command);
     ssize_t sent = send(cli->fd, line.data, line.len, MSG_NOSIGNAL);
     if (sent < 0)
         fail_errno(cli);
@@ -96,23 +95,19 @@ static bool is_whole(const struct buffer *buffer) {
            (buffer->len == 2 && !memcmp(buffer->data, "> ", 2));
 }
 
-static void on_whole(struct cli *cli) {
-    char *text = trim(&cli->answer, 2);
-    if (cli->greeted) {
-        answer(cli, text);
-        return;
-    }
-    char *waiting = cli->waiting;
-    cli->waiting = NULL;
-    cli->greeted = true;
-    if (*text)
+/* The answer to `prompt`, which comes before the first question's own. Returns whether it
+ * was read. */
+static bool take_greeting(struct cli *cli) {
+    static const char greeting[] = "\n> ";
+    size_t len = sizeof greeting - 1;
+    struct buffer *got = &cli->answer;
+    if (memcmp(got->data, greeting, got->len < len ? got->len : len) != 0)
         fail(cli, "does not greet like HAProxy");
-    else
-        transmit(cli, waiting);
-    free(waiting);
-    buffer_clear(&cli->answer);
-    if (cli->failed)
-        answer(cli, NULL);
+    if (cli->failed || got->len < len)
+        return false;
+    got->len -= len;
+    memmove(got->data, got->data + len, got->len + 1);
+    return cli->greeted = true;
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg) {
@@ -133,15 +128,16 @@ static void on_readable(evutil_socket_t fd, short what, void *arg) {
         fail(cli, "the answer has no end");
     else if (!cli->answered)
         fail(cli, "speaks without being asked");
-    if (cli->failed) {
-        answer(cli, NULL);
-        return;
+    if (!cli->failed) {
+        cli->answer.len += (size_t)got;
+        cli->answer.data[cli->answer.len] = '\0';
+        arm(cli);
     }
-    cli->answer.len += (size_t)got;
-    cli->answer.data[cli->answer.len] = '\0';
-    arm(cli);
-    if (is_whole(&cli->answer))
-        on_whole(cli);
+    bool greeted = cli->failed || cli->greeted || take_greeting(cli);
+    if (cli->failed)
+        answer(cli, NULL);
+    else if (greeted && is_whole(&cli->answer))
+        answer(cli, trim(&cli->answer, 2));
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg) {
@@ -182,12 +178,9 @@ void cli_ask(struct cli *cli, const char *command, cli_answered *answered, void 
     cli->answered = answered;
     cli->arg = arg;
     cli->deadline = clock_usec() + WHOLE_USEC;
-    if (!cli->failed && cli->greeted) {
-        transmit(cli, command);
-    } else if (!cli->failed) {
-        cli->waiting = mem_strdup(command);
-        transmit(cli, "prompt");
-    }
+    if (!cli->failed)
+        transmit(cli, cli->begun ? "" : "prompt\n", command);
+    cli->begun = true;
     if (cli->failed)
         cli->deadline = 0; /* the timer tells at once, from the loop */
     arm(cli);
@@ -202,7 +195,6 @@ void cli_close(struct cli *cli) {
     if (cli->fd >= 0)
         (void)close(cli->fd);
     buffer_free(&cli->answer);
-    free(cli->waiting);
     free(cli->socket);
     free(cli);
 }

@@ -23,6 +23,7 @@ struct execution {
     struct execution_options options;
     enum phase phase;
     struct plan plan; /* a copy */
+    const char *config;
     struct resolver *resolver;
     struct script script;
     struct verify *verify;
@@ -209,6 +210,13 @@ static void send_next(struct execution *e) {
 
 /* ---- verifying ---- */
 
+/* Made when it is needed: mostly after the commands, which people wait for. */
+static struct verify *verify_of(struct execution *e) {
+    if (!e->verify)
+        e->verify = verify_new(&e->plan, e->config);
+    return e->verify;
+}
+
 static void ask_backend(struct execution *e);
 static void ask_map(struct execution *e);
 
@@ -217,7 +225,7 @@ static void on_servers(void *arg, const char *answer, const struct error *fault)
     struct error error;
     if (fault)
         finish(e, fault);
-    else if (!verify_backend(e->verify, answer, e->resolver, e->options.background,
+    else if (!verify_backend(verify_of(e), answer, e->resolver, e->options.background,
                              &error))
         finish(e, &error);
     else
@@ -225,7 +233,7 @@ static void on_servers(void *arg, const char *answer, const struct error *fault)
 }
 
 static void ask_backend(struct execution *e) {
-    const char *backend = verify_next(e->verify);
+    const char *backend = verify_next(verify_of(e));
     if (!backend) {
         begin(e, MAPS);
         return;
@@ -314,8 +322,8 @@ static bool is_leaving(const void *arg, const char *server) {
 }
 
 static bool has_others(const void *arg, const char *backend) {
-    const struct execution *e = arg;
-    return verify_has_others(e->verify, backend);
+    struct execution *e = (struct execution *)arg;
+    return verify_has_others(verify_of(e), backend);
 }
 
 static void on_resolved(void *arg, const struct error *fault) {
@@ -338,7 +346,7 @@ struct execution *execution_start(const struct execution_options *options,
     e->script.next_id = options->next_id;
     e->ended = ended;
     e->arg = arg;
-    e->verify = verify_new(plan, config);
+    e->config = config;
     e->resolver = resolver_new(options->base);
     copy_plan(&e->plan, plan);
     /* What is no address is refused when the script is written. */

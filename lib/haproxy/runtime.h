@@ -39,8 +39,8 @@ void runtime_probe(struct runtime *runtime, runtime_probed *probed, void *arg);
  * `done` gets an error for anything that is not exactly as planned: an answer that is not
  * known, a difference in the end, no answer within two seconds, another process than the
  * one probed, a value that can't be sent safely, a host name that doesn't resolve. The
- * caller then reloads; HAProxy may have got a part of the plan. Neither `plan` nor
- * `config` is used after the return. One at a time.
+ * caller then reloads; HAProxy may have got a part of the plan. `config` has to stay
+ * until `done` or a reset; `plan` is not used after the return. One at a time.
  *
  * Not waited for by `done`, done in the background:
  *

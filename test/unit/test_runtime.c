@@ -1554,6 +1554,8 @@ static void play_line(const struct player *player, int fd, int number, const cha
         (void)shutdown(fd, SHUT_RDWR);
         break;
     case PLAY_ENDLESS:
+        if (!strncmp(line, "prompt", 6))
+            say(fd, "\n> ");
         for (int i = 0; i < 100; i++)
             say(fd, "0x1 and so on, and so on, and so on\n");
         break;
@@ -1580,8 +1582,13 @@ static void on_command(evutil_socket_t fd, short what, void *arg) {
         if (got <= 0)
             (void)event_del(player->ends[i].event);
         line[got > 0 ? got : 0] = '\0';
+        const char *rest = line;
+        if (!strncmp(line, "prompt\n", 7) && line[7]) {
+            play_line(player, fd, i, "prompt\n");
+            rest = line + 7;
+        }
         if (got > 0)
-            play_line(player, fd, i, line);
+            play_line(player, fd, i, rest);
     }
 }
 
