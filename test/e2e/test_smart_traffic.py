@@ -184,7 +184,7 @@ def test_line_of_the_log(side):
     for name in ("queue_ms", "connect_ms", "answer_ms", "total_ms"):
         assert line[name] >= 0
     side.get("nobody", headers={"X-Request-ID": "id-2"})
-    assert side.log_server.find(id="id-2")["status"] == 404
+    assert side.log_server.find(id="id-2", service="hatlas:unknown")["status"] == 404
 
 
 def test_retries_in_the_log(side):
