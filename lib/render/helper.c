@@ -340,8 +340,7 @@ static bool has_value(lua_State *L, const json_t *found) {
     case LUA_TBOOLEAN:
         return json_is_boolean(found) && json_is_true(found) == lua_toboolean(L, 3);
     default:
-        return json_is_integer(found) &&
-               json_integer_value(found) == luaL_checkinteger(L, 3);
+        return json_is_integer(found) && json_integer_value(found) == lua_tointeger(L, 3);
     }
 }
 
@@ -350,6 +349,9 @@ static int where(lua_State *L) {
     struct service_view *service;
     lua_Integer count = 0;
     lua_settop(L, 3);
+    if (lua_type(L, 3) > LUA_TBOOLEAN && lua_type(L, 3) != LUA_TSTRING &&
+        !lua_isinteger(L, 3))
+        return luaL_error(L, "where: a value is a string, a whole number or a boolean");
     field_path_find(L, luaL_checkstring(L, 2), &path);
     lua_newtable(L);
     for (lua_Integer i = 1; (service = service_at(L, 1, i)); i++) {
