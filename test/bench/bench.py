@@ -1,5 +1,5 @@
 """The figures that hatlas promises, measured side by side with what they are limited by.
-With names as arguments only these: render sync memory change."""
+With names as arguments only these: render sync memory change storm reload cost."""
 import json
 import os
 import pathlib
@@ -12,6 +12,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+import changes  # noqa: E402
 import parts  # noqa: E402
 
 from kazoo.exceptions import NoNodeError  # noqa: E402
@@ -230,52 +231,30 @@ def bench_memory(table, folder, zookeeper, atlas, backend):
         hatlas.close()
 
 
-def bench_change(table, folder, zookeeper, atlas, hosts):
-    """From the write of a znode to the first answer of the other host, through HAProxy,
-    which is asked without a pause. Reloads need not keep their distance here."""
-    hatlas = parts.Hatlas(folder / "change").configure(
-        sources=[{"zookeeper": zookeeper.address, "root": atlas.root}],
-        log={"level": "info"})
-    atlas.put_host("probe", hosts[0].port, host_id="a")
-    hatlas.run()
-    times = []
-    try:
-        hatlas.wait_answer("probe", hosts[0].name)
-        for number in range(1, 31):
-            host = hosts[number % 2]
-            start = time.perf_counter()
-            atlas.put_host("probe", host.port, host_id="a")
-            while hatlas.get("probe").body != host.name:
-                if time.perf_counter() - start > parts.DEADLINE:
-                    raise AssertionError("the change never arrived")
-            times.append((time.perf_counter() - start) * 1000)
-        reloads = hatlas.reloads()
-    finally:
-        hatlas.close()
-    times.sort()
-    table.add("write to changed answer, 1,000 x 5, median of 30",
-              f"{statistics.median(times):.0f} ms")
-    table.add("the same, slowest of 30", f"{times[-1]:.0f} ms", f"{reloads} reloads")
-
-
 def main():
-    wanted = sys.argv[1:] or ["render", "sync", "memory", "change"]
+    names = ["render", "sync", "memory", "change", "storm", "reload", "cost"]
+    wanted = sys.argv[1:] or names
     table = Table()
     head()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="hatlas-bench."))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="hb."))
     zookeeper = parts.ZooKeeper(folder / "zookeeper").start()
-    hosts = [parts.Backend("one"), parts.Backend("two")]
+    host = parts.Backend("one")
     try:
         client = zookeeper.client()
         atlas = fill(client, "/atlas", 1000, 5)
-        if "render" in wanted:
-            bench_render(table, folder)
-        if "sync" in wanted:
-            bench_sync(table, folder, zookeeper, atlas)
-        if "memory" in wanted:
-            bench_memory(table, folder, zookeeper, atlas, hosts[0])
-        if "change" in wanted:
-            bench_change(table, folder, zookeeper, atlas, hosts)
+        steps = {
+            "render": lambda: bench_render(table, folder),
+            "sync": lambda: bench_sync(table, folder, zookeeper, atlas),
+            "memory": lambda: bench_memory(table, folder, zookeeper, atlas, host),
+            "change": lambda: changes.bench_change(table, folder, zookeeper, atlas),
+            "storm": lambda: changes.bench_storm(table, folder, zookeeper, atlas,
+                                                 services(200, 5)),
+            "reload": lambda: changes.bench_reload(table, folder, zookeeper,
+                                                   fill(client, "/few", 10, 5)),
+            "cost": lambda: changes.bench_cost(table, folder, zookeeper, fill),
+        }
+        for name in wanted:
+            steps[name]()
         client.stop()
     finally:
         zookeeper.kill()

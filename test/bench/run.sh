@@ -2,7 +2,7 @@
 # Measures the release build and prints one table. Not a test: figures are for people.
 set -eu
 cd "$(dirname "$0")/../.."
-test/install.sh build run test
+test/install.sh build run test bench
 if [ ! -f build/release/CMakeCache.txt ]; then
     cmake --preset release -G Ninja >/dev/null
 fi
