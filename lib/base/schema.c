@@ -30,15 +30,19 @@ static json_t *check(const struct checker *checker, const struct subject *subjec
 static json_t *check_object(const struct checker *checker, const struct schema *rows,
                             const json_t *input, const char *prefix, json_t *unknown);
 
+/* Returns the place; `out` is room for one that has to be made. Most values are good, and
+ * nobody asks for the place or the whole name of what is good: so neither may cost much. */
 static const char *place(const struct schema_input *from, const json_t *container,
                          const char *key, size_t index, char *out) {
     if (from->places)
         return places_find(from->places, container, key, index, out, PLACE_MAX);
-    (void)snprintf(out, PLACE_MAX, "%s", from->where ? from->where : "");
-    return out;
+    return from->where ? from->where : "";
 }
 
+/* Returns the name; `out` is room for one that has to be made. */
 static const char *member_name(const char *prefix, const char *key, char *out) {
+    if (!*prefix)
+        return key;
     (void)snprintf(out, KEY_MAX, "%s%s%s", prefix, *prefix ? "." : "", key);
     return out;
 }
@@ -571,22 +575,33 @@ static void unknown_key(const struct checker *checker, const struct schema *rows
     buffer_free(&known);
 }
 
+/* A new value of what a table says by default. */
+static json_t *parse_fallback(const struct schema *row, const char *key,
+                              struct error *error) {
+    if (row->type == SCHEMA_BOOL)
+        return json_boolean(!strcmp(row->fallback, "true"));
+    if (row->type == SCHEMA_INT)
+        return json_integer(strtoll(row->fallback, NULL, 10));
+    return json_parse(row->fallback, strlen(row->fallback), key, error);
+}
+
 static void check_unknown(const struct checker *checker, const struct schema *rows,
                           const json_t *input, const char *prefix, json_t *unknown) {
     const char *name;
     json_t *member;
     json_object_foreach((json_t *)input, name, member) {
-        char where[PLACE_MAX];
-        char key[KEY_MAX];
+        char place_room[PLACE_MAX];
+        char key_room[KEY_MAX];
         if (find_row(rows, name, strlen(name)))
             continue;
-        (void)place(checker->from, input, name, 0, where);
+        const char *where = place(checker->from, input, name, 0, place_room);
+        const char *key = member_name(prefix, name, key_room);
         if (!unknown) {
             unknown_key(checker, rows, prefix, name, where);
             continue;
         }
         static const struct schema any = {.type = SCHEMA_ANY};
-        struct subject one = {&any, member, member_name(prefix, name, key), where};
+        struct subject one = {&any, member, key, where};
         if (!text_is_clean(name, strlen(name)))
             problems_add(checker->from->problems, where,
                          "%s: expected a key that is free of control characters", key);
@@ -601,7 +616,7 @@ static json_t *default_value(const struct checker *checker, const struct schema 
     if (!checker->defaults || !row->fallback)
         return NULL;
     struct error error;
-    json_t *raw = json_parse(row->fallback, strlen(row->fallback), key, &error);
+    json_t *raw = parse_fallback(row, key, &error);
     if (!raw) {
         problems_add_error(checker->from->problems, &error);
         return NULL;
@@ -614,11 +629,11 @@ static json_t *default_value(const struct checker *checker, const struct schema 
 
 static void check_member(const struct checker *checker, const struct schema *row,
                          const json_t *input, const char *prefix, json_t *out) {
-    char where[PLACE_MAX];
-    char key[KEY_MAX];
+    char place_room[PLACE_MAX];
+    char key_room[KEY_MAX];
     const json_t *given = json_object_get(input, row->name);
-    (void)place(checker->from, input, row->name, 0, where);
-    (void)member_name(prefix, row->name, key);
+    const char *where = place(checker->from, input, row->name, 0, place_room);
+    const char *key = member_name(prefix, row->name, key_room);
     struct subject one = {row, given, key, where};
     json_t *value = NULL;
     if (given && !json_is_null(given))
@@ -642,13 +657,13 @@ static json_t *check_object(const struct checker *checker, const struct schema *
 
 json_t *schema_apply(const struct schema *table, const json_t *input, bool defaults,
                      const struct schema_input *from) {
-    char where[PLACE_MAX];
+    char room[PLACE_MAX];
     static const struct schema whole = {.type = SCHEMA_OBJECT};
     struct checker checker = {from, defaults};
     /* Only objects and lists have places of their own. */
     struct schema_input caller = {.where = from->where};
     bool has_place = !from->where || json_is_object(input) || json_is_array(input);
-    (void)place(has_place ? from : &caller, input, NULL, SIZE_MAX, where);
+    const char *where = place(has_place ? from : &caller, input, NULL, SIZE_MAX, room);
     struct subject subject = {&whole, input, "", where};
     if (!json_is_object(input))
         return unexpected(&checker, &subject);
