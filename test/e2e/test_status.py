@@ -92,7 +92,7 @@ def shown(hatlas, backend, cluster):
     path = cluster(services(host))
     hatlas.configure(sources=[{"file": str(path)}]).run()
     hatlas.cluster, hatlas.backend = path, host
-    wait_status(hatlas, lambda s: s["services"] and one(s, "teams")["down"] == 1, "checks")
+    wait_status(hatlas, lambda s: s["ready"] and one(s, "teams")["down"] == 1, "checks")
     return hatlas
 
 
