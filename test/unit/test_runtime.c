@@ -1583,7 +1583,7 @@ static void on_command(evutil_socket_t fd, short what, void *arg) {
             (void)event_del(player->ends[i].event);
         line[got > 0 ? got : 0] = '\0';
         const char *rest = line;
-        if (!strncmp(line, "prompt\n", 7) && line[7]) {
+        if (got > 7 && !memcmp(line, "prompt\n", 7)) {
             play_line(player, fd, i, "prompt\n");
             rest = line + 7;
         }
