@@ -240,10 +240,13 @@ static void on_stopped(void *arg) {
     stop_loop(arg, NULL);
 }
 
+/* Who asks is answered each time: no line of it is one too many. */
 static void log_state(const struct agent *agent) {
+    struct log log = *agent->log;
+    log.limit = NULL;
     pid_t pid = 0;
     bool running = agent->apply && apply_haproxy_running(agent->apply, &pid);
-    log_notice(agent->log, "state",
+    log_notice(&log, "state",
                LOG_INT("services", agent->catalog ? agent->catalog->service_count : 0),
                LOG_INT("hosts", agent->catalog ? catalog_host_count(agent->catalog) : 0),
                LOG_STR("catalog", !agent->catalog                  ? "none"
@@ -255,7 +258,7 @@ static void log_state(const struct agent *agent) {
     for (size_t i = 0; (source = feed_source(agent->now.feed, i)); i++) {
         struct source_status status;
         source_status(source, &status);
-        log_notice(agent->log, "source", LOG_STR("source", source_name(source)),
+        log_notice(&log, "source", LOG_STR("source", source_name(source)),
                    LOG_STR("status", status.text), LOG_INT("records", status.records),
                    LOG_INT("watches", status.watches));
     }

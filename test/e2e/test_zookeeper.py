@@ -565,3 +565,14 @@ def test_state_on_signal(hatlas, atlas, source, backend):
     hatlas.send(signal.SIGUSR1)
     line = parts.parse_logfmt(hatlas.wait_log("msg=state"))
     assert (line["services"], line["hosts"]) == ("1", "1")
+
+
+def test_state_is_told_as_often_as_it_is_asked_for(hatlas, atlas, source, backend):
+    """The limit of lines that repeat is not for answers."""
+    atlas.put_host("teams", backend("one").port)
+    hatlas.configure(sources=source()).run()
+    hatlas.wait_answer("teams", "one")
+    for asked in range(1, 31):
+        hatlas.send(signal.SIGUSR1)
+        parts.wait_for(lambda count=asked: hatlas.count("state") == count,
+                       f"answer {asked}")
