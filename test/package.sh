@@ -189,6 +189,7 @@ case "${1-}" in
         unshare --net "$0" use "$work"
         /usr/bin/python3 test/deploy.py "$work/metrics" chroot "$work/last" hatlas ||
             fail 'examples/deploy does not fit hatlas'
+        test/systemd.sh "$work/last"
         review
         check_upgrade
         check_removal
