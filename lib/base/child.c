@@ -169,6 +169,8 @@ static int spawn(pid_t *pid, const struct child_options *options, int output_fd)
         (void)posix_spawn_file_actions_adddup2(&actions, output_fd, 1);
     if (options->output != CHILD_INHERIT)
         (void)posix_spawn_file_actions_adddup2(&actions, output_fd, 2);
+    /* Libraries make sockets that would stay open in a child, ZooKeeper's among them. */
+    (void)posix_spawn_file_actions_addclosefrom_np(&actions, STDERR_FILENO + 1);
     (void)sigfillset(&all);
     (void)sigemptyset(&none);
     (void)posix_spawnattr_setsigdefault(&attributes, &all);

@@ -25,8 +25,8 @@ typedef void child_ended(void *arg, const struct child_end *end);
 /* Starts argv[0] (looked up in PATH), with the environment of this process but for
  * variables whose names begin with HATLAS_SECRET. With `capture`, standard output and
  * error are kept for the end; else they stay those of this process. Standard input is
- * /dev/null. After `timeout_ms` (0: never) the child is killed. The callback comes from the loop, once;
- * the child is freed after it. Ends are noticed by pidfd_open(2), so children need no
+ * /dev/null; no other file of this process is open in it. After `timeout_ms` (0: never)
+ * the child is killed. The callback comes from the loop, once; the child is freed after it. Ends are noticed by pidfd_open(2), so children need no
  * signal handler and no global table. Returns NULL with an error if it can't be started.
  */
 struct child *child_start(struct event_base *base, const char *const *argv, bool capture,
