@@ -208,12 +208,15 @@ static void skip_dull(struct line *rest) {
     static const bool matters[256] = {
         ['d'] = true, ['b'] = true,  ['l'] = true, ['.'] = true,
         ['"'] = true, ['\''] = true, ['\\'] = true};
+    static const char option[] = "default-server";
     const char *at = rest->text, *end = rest->text + rest->len;
     while (at < end) {
         const char *first = at;
         while (first < end && (*first == ' ' || *first == '\t'))
             first++;
-        if (first < end && matters[(unsigned char)*first])
+        bool is_option = (size_t)(end - first) > sizeof option &&
+                         !memcmp(first, option, sizeof option - 1);
+        if (first < end && matters[(unsigned char)*first] && !is_option)
             break;
         const char *newline = memchr(first, '\n', (size_t)(end - first));
         at = newline ? newline + 1 : end;

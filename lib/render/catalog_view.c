@@ -150,6 +150,10 @@ bool view_push_item(lua_State *L, const struct view *view, lua_Integer i) {
         const struct run *run = state_run(L);
         if (i >= 1 && (lua_Unsigned)i <= run->catalog->service_count)
             item = &run->services[i - 1];
+    } else if (view->kind == VIEW_PICKED) {
+        const struct picked_view *picked = (const struct picked_view *)view;
+        if (i >= 1 && (lua_Unsigned)i <= picked->count)
+            item = picked->items[i - 1];
     } else {
         return false;
     }
@@ -249,12 +253,16 @@ static void push_field(lua_State *L, struct service_view *view,
         lua_pushnil(L);
 }
 
-struct service_view *service_at(lua_State *L, int list, lua_Integer i) {
-    const struct view *view = view_at(L, list);
-    struct run *run = state_run(L);
+struct service_view *service_at(lua_State *L, const struct view *view, int list,
+                                lua_Integer i) {
     if (view && view->kind == VIEW_SERVICES) {
-        view_note_read(L, view);
+        struct run *run = state_run(L);
+        run->services_reads++;
         return (size_t)i <= run->catalog->service_count ? &run->services[i - 1] : NULL;
+    }
+    if (view && view->kind == VIEW_PICKED) {
+        const struct picked_view *picked = (const struct picked_view *)view;
+        return (size_t)i <= picked->count ? picked->items[i - 1] : NULL;
     }
     int type = lua_istable(L, list) ? lua_rawgeti(L, list, i) : LUA_TNONE;
     if (type == LUA_TNIL) {
@@ -294,6 +302,8 @@ void field_path_find(lua_State *L, const char *name, struct field_path *path) {
 const json_t *field_path_read(lua_State *L, const struct field_path *path,
                               struct service_view *view) {
     const json_t *layers[2] = {override(L, view), view->service->fields};
+    if (!layers[0] && !json_object_size(layers[1]))
+        return path->field->base;
     for (size_t i = 0; path->outer && i < 2; i++)
         layers[i] = fields_value(&layers[i], 1, path->outer->row->name);
     const json_t *value = fields_value(layers, 2, path->field->row->name);

@@ -13,9 +13,11 @@ void host_keys_push(lua_State *L);
 void service_value_push(lua_State *L, struct service_view *view, lua_Integer key);
 void host_value_push(lua_State *L, const struct host_view *view, lua_Integer key);
 
-/* The service that is item `i` (from 1 on) of the list of services at the index; NULL
- * behind its end. Raises an error for any other list. */
-struct service_view *service_at(lua_State *L, int list, lua_Integer i);
+/* The service that is item `i` (from 1 on) of the list of services at the index, which is
+ * `view`, or a Lua table if that is NULL; NULL behind its end. Raises an error for any
+ * other list. */
+struct service_view *service_at(lua_State *L, const struct view *view, int list,
+                                lua_Integer i);
 
 /* Where a field of services is: in service_schema, or in an object of it. */
 struct field_path {

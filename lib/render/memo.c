@@ -175,9 +175,10 @@ static void include_service(lua_State *L, const char *name, struct service_view 
 void memo_include_each(lua_State *L, const char *name, int list) {
     struct renderer *renderer = state_renderer(L);
     struct memo *memo = template_memo(&renderer->run);
+    const struct view *items = view_at(L, list);
     struct service_view *view;
     size_t begin = 0;
-    for (lua_Integer i = 1; (view = service_at(L, list, i)); i++) {
+    for (lua_Integer i = 1; (view = service_at(L, items, list, i)); i++) {
         if (!renderer->run.keeping && !begin) {
             start_key(renderer, name);
             buffer_append(&renderer->key, each_param, sizeof each_param);

@@ -216,6 +216,7 @@ static int index_view(lua_State *L) {
     case VIEW_SERVICES:
         return index_services(L, view);
     case VIEW_HOSTS:
+    case VIEW_PICKED:
         if (!lua_isinteger(L, 2))
             return unknown_key(L, view);
         return view_push_item(L, view, lua_tointeger(L, 2));
@@ -240,6 +241,10 @@ bool view_list(lua_State *L, const struct view *view, size_t *count) {
     view_note_read(L, view);
     if (view->kind == VIEW_SERVICES) {
         *count = state_run(L)->catalog->service_count;
+        return true;
+    }
+    if (view->kind == VIEW_PICKED) {
+        *count = ((const struct picked_view *)view)->count;
         return true;
     }
     if (view->kind == VIEW_HOSTS) {

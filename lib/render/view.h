@@ -8,6 +8,7 @@
 
 enum view_kind {
     VIEW_SERVICES, /* the catalog */
+    VIEW_PICKED,   /* some of its services */
     VIEW_SERVICE,
     VIEW_HOSTS,
     VIEW_HOST,
@@ -38,6 +39,12 @@ struct service_view {
     struct host_view *host_views; /* NULL until somebody asks */
     const json_t *override;       /* what hatlas.yaml says of this service */
     bool override_known;
+};
+
+struct picked_view {
+    struct view view;
+    struct service_view **items;
+    size_t count;
 };
 
 struct labels_view {

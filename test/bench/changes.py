@@ -319,7 +319,8 @@ def count_instructions(folder, zookeeper, atlas, answers):
     hatlas.configure(sources=[{"zookeeper": zookeeper.address, "root": atlas.root}],
                      services=UNCHECKED, log={"level": "info"}, status={"enabled": False})
     hatlas.run(prefix=["env", f"LD_PRELOAD={build_preload(folder)}", "valgrind", "-q",
-                       "--tool=callgrind", f"--callgrind-out-file={out}"])
+                       "--tool=callgrind", "--instr-atstart=no",
+                       f"--callgrind-out-file={out}"])
     server = f" 127.0.0.1:{answers.ports[0]} "
     probe = Probe(atlas, answers)
     try:
@@ -327,7 +328,7 @@ def count_instructions(folder, zookeeper, atlas, answers):
         time.sleep(8)  # so that the cache is written
         for number in range(changes + 2):
             if number == 2:
-                control(hatlas, "--zero")
+                control(hatlas, "--instr=on")
             probe.switch(number % 2 == 1)
             parts.wait_for(lambda: any(
                 server in line and line.endswith(" disabled") == (number % 2 == 0)
