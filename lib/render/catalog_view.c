@@ -12,16 +12,20 @@ enum {
     SERVICE_NAME = 1,
     SERVICE_HOSTS,
     SERVICE_HOST_COUNT,
+    SERVICE_PLAIN,
+    SERVICE_FIELDS,
     SERVICE_VARS,
     SERVICE_EXTRA,
     SERVICE_HAPROXY,
-    SERVICE_FIELDS, /* and on: rows of service_schema */
+    SERVICE_SCHEMA, /* and on: rows of service_schema */
 };
 
 static const char *const service_own_names[] = {
     [SERVICE_NAME] = "name",
     [SERVICE_HOSTS] = "hosts",
     [SERVICE_HOST_COUNT] = "host_count",
+    [SERVICE_PLAIN] = "plain",
+    [SERVICE_FIELDS] = "fields",
     [SERVICE_VARS] = "vars",
     [SERVICE_EXTRA] = "extra",
     [SERVICE_HAPROXY] = "haproxy",
@@ -64,8 +68,8 @@ void service_keys_push(lua_State *L) {
     const struct renderer *renderer = state_renderer(L);
     lua_newtable(L);
     for (size_t i = 0; i < renderer->field_count; i++)
-        set_key(L, renderer->fields[i].row->name, SERVICE_FIELDS + (lua_Integer)i);
-    for (int i = 1; i < SERVICE_FIELDS; i++)
+        set_key(L, renderer->fields[i].row->name, SERVICE_SCHEMA + (lua_Integer)i);
+    for (int i = 1; i < SERVICE_SCHEMA; i++)
         set_key(L, service_own_names[i], i);
 }
 
@@ -75,12 +79,12 @@ void host_keys_push(lua_State *L) {
         set_key(L, host_own_names[i], i);
 }
 
-const char **service_names(lua_State *L) {
+const char **service_names(lua_State *L, bool only_fields) {
     const struct renderer *renderer = state_renderer(L);
     size_t count = 0;
     const char **names =
-        arena_alloc(L, (renderer->field_count + SERVICE_FIELDS) * sizeof *names);
-    for (int i = 1; i < SERVICE_FIELDS; i++)
+        arena_alloc(L, (renderer->field_count + SERVICE_SCHEMA) * sizeof *names);
+    for (int i = only_fields ? SERVICE_FIELDS + 1 : 1; i < SERVICE_SCHEMA; i++)
         names[count++] = service_own_names[i];
     for (size_t i = 0; i < renderer->field_count; i++)
         names[count++] = renderer->fields[i].row->name;
@@ -189,6 +193,7 @@ void view_start(lua_State *L) {
         struct service_view *view = &run->services[i];
         view->view = (struct view){VIEW_SERVICE, NULL, "service"};
         view->hosts = (struct view){VIEW_HOSTS, &view->view, "hosts"};
+        view->fields = (struct view){VIEW_FIELDS, &view->view, "fields"};
         view->service = run->catalog->services[i];
     }
 }
@@ -296,7 +301,7 @@ void field_path_find(lua_State *L, const char *name, struct field_path *path) {
         *path = (struct field_path){
             first, find_field(first->members, first->member_count, rest, strlen(rest))};
     if (!path->field)
-        view_unknown(L, "service", name, service_names(L));
+        view_unknown(L, "service", name, service_names(L, true));
 }
 
 const json_t *field_path_read(lua_State *L, const struct field_path *path,
@@ -326,6 +331,23 @@ static void push_object(lua_State *L, const struct view *parent, const char *key
     lua_pushlightuserdata(L, view);
 }
 
+/* Whether its name, address and weight say all that there is to say. */
+static bool is_plain(const struct host *host) {
+    return host->enabled && !host->drain && !host->backup && !host->maxconn &&
+           !host->options;
+}
+
+static bool has_plain_hosts(const struct service *service) {
+    for (size_t i = 0; i < service->host_count; i++)
+        if (!is_plain(service->hosts[i]))
+            return false;
+    return true;
+}
+
+bool service_key_is_field(lua_Integer key) {
+    return key > SERVICE_FIELDS;
+}
+
 void service_value_push(lua_State *L, struct service_view *view, lua_Integer key) {
     const struct service *service = view->service;
     switch (key) {
@@ -338,6 +360,12 @@ void service_value_push(lua_State *L, struct service_view *view, lua_Integer key
     case SERVICE_HOST_COUNT:
         lua_pushinteger(L, (lua_Integer)service->host_count);
         break;
+    case SERVICE_PLAIN:
+        lua_pushboolean(L, has_plain_hosts(service));
+        break;
+    case SERVICE_FIELDS:
+        lua_pushlightuserdata(L, &view->fields);
+        break;
     case SERVICE_VARS:
         push_object(L, &view->view, "vars", service->vars);
         break;
@@ -348,7 +376,23 @@ void service_value_push(lua_State *L, struct service_view *view, lua_Integer key
         push_list(L, view, "haproxy", json_object_get(override(L, view), "haproxy"));
         break;
     default:
-        push_field(L, view, &state_renderer(L)->fields[key - SERVICE_FIELDS]);
+        push_field(L, view, &state_renderer(L)->fields[key - SERVICE_SCHEMA]);
+    }
+}
+
+static int append_bytes(const char *bytes, size_t len, void *key) {
+    buffer_append(key, bytes, len);
+    return 0;
+}
+
+void fields_key_append(lua_State *L, const struct view *fields, struct buffer *key) {
+    struct service_view *view = (struct service_view *)fields->parent;
+    const json_t *said[] = {view->service->fields, view->service->vars,
+                            override(L, view)};
+    for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) {
+        if (json_object_size(said[i]))
+            (void)json_dump_callback(said[i], append_bytes, key, JSON_COMPACT);
+        buffer_putc(key, '\0');
     }
 }
 
@@ -393,12 +437,6 @@ int host_key(const char *name) {
         if (!strcmp(host_own_names[i], name))
             return i;
     return 0;
-}
-
-/* Whether its name, address and weight say all that there is to say. */
-static bool is_plain(const struct host *host) {
-    return host->enabled && !host->drain && !host->backup && !host->maxconn &&
-           !host->options;
 }
 
 static void read_text(struct host_value *value, const char *text) {

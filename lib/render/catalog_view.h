@@ -13,6 +13,12 @@ void host_keys_push(lua_State *L);
 void service_value_push(lua_State *L, struct service_view *view, lua_Integer key);
 void host_value_push(lua_State *L, const struct host_view *view, lua_Integer key);
 
+/* Whether a service's key is one of its view `fields` too. */
+bool service_key_is_field(lua_Integer key);
+
+/* Appends all that the values of such a view are made of. */
+void fields_key_append(lua_State *L, const struct view *fields, struct buffer *key);
+
 /* The service that is item `i` (from 1 on) of the list of services at the index, which is
  * `view`, or a Lua table if that is NULL; NULL behind its end. Raises an error for any
  * other list. */
@@ -46,8 +52,8 @@ bool host_value_read(const struct host *host, int key, struct host_value *value)
 /* The number of a host's key, 0 if there is none of that name. */
 int host_key(const char *name);
 
-/* The names, NULL-terminated. */
-const char **service_names(lua_State *L);
+/* The names, NULL-terminated; of a service all, or those of its view `fields`. */
+const char **service_names(lua_State *L, bool only_fields);
 const char *const *host_names(size_t *count);
 
 /* Pushes services.by_name's answer: the service of that name, or nil. */

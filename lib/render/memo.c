@@ -2,6 +2,7 @@
 #include "render/memo.h"
 #include "base/mem.h"
 #include "render/catalog_view.h"
+#include "render/sandbox.h"
 #include "render/template.h"
 
 #include <lauxlib.h>
@@ -9,8 +10,7 @@
 #include <string.h>
 #include <uthash.h>
 
-/* What a text may be made of: few values, none of them long. */
-enum { TEXT_MAX = 1024, SPARE = 64 };
+enum { KEY_MAX = 4096, SPARE = 64 };
 
 struct memo_text {
     UT_hash_handle hh;
@@ -22,65 +22,68 @@ struct memo_text {
     char key[]; /* the text is behind it */
 };
 
-static void add_service(struct renderer *renderer, const struct service *service) {
+static void add_service(struct text_key *key, const struct service *service) {
     char bytes[1 + sizeof service] = "S";
     memcpy(bytes + 1, &service, sizeof service);
-    buffer_append(&renderer->key, bytes, sizeof bytes);
-    renderer->key_services[renderer->key_count++] = service;
+    buffer_append(&key->bytes, bytes, sizeof bytes);
+    key->services[key->service_count++] = service;
 }
 
-static void start_key(struct renderer *renderer, const char *name) {
-    buffer_clear(&renderer->key);
-    buffer_append(&renderer->key, name, strlen(name) + 1);
-    renderer->key_count = 0;
+/* The key of a text that would be printed now. */
+static struct text_key *start_key(struct renderer *renderer, const char *name) {
+    struct text_key *key = &renderer->text_keys[renderer->run.keeping];
+    buffer_clear(&key->bytes);
+    buffer_append(&key->bytes, name, strlen(name) + 1);
+    key->service_count = 0;
+    return key;
 }
 
-static bool add_value(lua_State *L, struct renderer *renderer, int index) {
-    struct buffer *key = &renderer->key;
+static bool add_value(lua_State *L, struct text_key *key, int index) {
+    struct buffer *bytes = &key->bytes;
     const struct view *view = view_at(L, index);
     size_t len;
     const char *text;
     if (view && view->kind == VIEW_SERVICE) {
-        add_service(renderer, ((const struct service_view *)view)->service);
+        add_service(key, ((const struct service_view *)view)->service);
+    } else if (view && view->kind == VIEW_FIELDS) {
+        buffer_putc(bytes, 'F');
+        fields_key_append(L, view, bytes);
     } else if (lua_type(L, index) == LUA_TSTRING) {
         text = lua_tolstring(L, index, &len);
-        if (len > TEXT_MAX)
-            return false;
-        buffer_putc(key, 'T');
-        buffer_append(key, (const char *)&len, sizeof len);
-        buffer_append(key, text, len);
+        buffer_putc(bytes, 'T');
+        buffer_append(bytes, (const char *)&len, sizeof len);
+        buffer_append(bytes, text, len);
     } else if (lua_isinteger(L, index)) {
         lua_Integer number = lua_tointeger(L, index);
-        buffer_putc(key, 'I');
-        buffer_append(key, (const char *)&number, sizeof number);
+        buffer_putc(bytes, 'I');
+        buffer_append(bytes, (const char *)&number, sizeof number);
     } else if (lua_isboolean(L, index)) {
-        buffer_putc(key, lua_toboolean(L, index) ? '1' : '0');
+        buffer_putc(bytes, lua_toboolean(L, index) ? '1' : '0');
     } else {
         return false;
     }
-    return true;
+    return bytes->len <= KEY_MAX;
 }
 
-/* Makes the key of the template with its parameters; returns false if there is none. */
-static bool make_key(lua_State *L, const char *name, int params) {
-    struct renderer *renderer = state_renderer(L);
+/* Makes the key of the template with its parameters; returns NULL if there is none. */
+static struct text_key *make_key(lua_State *L, const char *name, int params) {
+    struct text_key *key = start_key(state_renderer(L), name);
     int top = lua_gettop(L);
     size_t count = 0;
-    start_key(renderer, name);
     if (!params)
-        return true;
+        return key;
     for (lua_pushnil(L); lua_next(L, params); lua_pop(L, 1)) {
         size_t len;
         const char *text =
             lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &len) : NULL;
         if (text)
-            buffer_append(&renderer->key, text, len + 1);
-        if (!text || ++count > PARAMS_MAX || !add_value(L, renderer, lua_gettop(L))) {
+            buffer_append(&key->bytes, text, len + 1);
+        if (!text || ++count > PARAMS_MAX || !add_value(L, key, lua_gettop(L))) {
             lua_settop(L, top);
-            return false;
+            return NULL;
         }
     }
-    return true;
+    return key;
 }
 
 static bool has_key(const struct memo_text *text, const struct buffer *key) {
@@ -110,87 +113,106 @@ static void use(struct memo *memo, struct memo_text *text, uint64_t rendering) {
     memo->last = text;
 }
 
-static void keep(lua_State *L, struct memo *memo, const char *made, size_t len) {
-    struct renderer *renderer = state_renderer(L);
-    const struct buffer *key = &renderer->key;
-    struct memo_text *text = mem_resize(NULL, sizeof *text + key->len + len, 1);
+static void keep(lua_State *L, struct memo *memo, const struct text_key *key,
+                 const char *made, size_t len) {
+    size_t key_len = key->bytes.len;
+    struct memo_text *text = mem_resize(NULL, sizeof *text + key_len + len, 1);
     memset(text, 0, sizeof *text);
-    memcpy(text->key, key->data, key->len);
-    memcpy(text->key + key->len, made, len);
+    memcpy(text->key, key->bytes.data, key_len);
+    memcpy(text->key + key_len, made, len);
     text->len = len;
-    for (size_t i = 0; i < renderer->key_count; i++)
-        text->services[i] = service_ref(renderer->key_services[i]);
-    HASH_ADD_KEYPTR(hh, memo->texts, text->key, key->len, text);
-    use(memo, text, renderer->number);
+    for (size_t i = 0; i < key->service_count; i++)
+        text->services[i] = service_ref(key->services[i]);
+    HASH_ADD_KEYPTR(hh, memo->texts, text->key, key_len, text);
+    use(memo, text, state_renderer(L)->number);
 }
 
 /* Prints the text of the key if it is kept. */
-static bool print_kept(lua_State *L, struct memo *memo) {
-    struct renderer *renderer = state_renderer(L);
-    struct run *run = &renderer->run;
-    struct memo_text *text = find(memo, &renderer->key);
+static bool print_kept(lua_State *L, struct memo *memo, const struct text_key *key) {
+    struct run *run = state_run(L);
+    struct memo_text *text = find(memo, &key->bytes);
     if (!text)
         return false;
-    use(memo, text, renderer->number);
+    use(memo, text, state_renderer(L)->number);
     buffer_append(run->out, text->key + text->hh.keylen, text->len);
     if (run->out->len - run->start > OUTPUT_MAX)
         luaL_error(L, "the template prints more than %d MiB", OUTPUT_MAX >> 20);
     return true;
 }
 
-/* Renders what has the key, and keeps it unless it was made of `services` too. What is
- * included on the way is a part of it. */
-static void print_and_keep(lua_State *L, struct memo *memo, const char *name,
-                           int params) {
+/* Renders what has the key, and keeps it unless it was made of `services` too. */
+static void print_and_keep(lua_State *L, struct memo *memo, const struct text_key *key,
+                           const char *name, int globals) {
     struct run *run = state_run(L);
     size_t start = run->out->len;
     uint64_t reads = run->services_reads;
-    run->keeping = true;
-    template_run(L, name, params);
-    run->keeping = false;
+    run->keeping++;
+    template_run(L, name, globals);
+    run->keeping--;
     if (run->services_reads == reads)
-        keep(L, memo, buffer_str(run->out) + start, run->out->len - start);
+        keep(L, memo, key, buffer_str(run->out) + start, run->out->len - start);
+}
+
+/* A text within another one is worth it only where several services may share it. */
+static bool is_worth_keeping(const struct run *run, const struct text_key *key) {
+    return key && (!run->keeping || !key->service_count);
 }
 
 void memo_include(lua_State *L, const char *name, int params) {
     struct run *run = state_run(L);
     struct memo *memo = template_memo(run);
-    if (run->keeping || !make_key(L, name, params))
-        template_run(L, name, params);
-    else if (!print_kept(L, memo))
-        print_and_keep(L, memo, name, params);
+    const struct text_key *key =
+        run->keeping < KEEP_MAX ? make_key(L, name, params) : NULL;
+    bool keeps = is_worth_keeping(run, key);
+    if (keeps && print_kept(L, memo, key))
+        return;
+    sandbox_push_globals(L, params);
+    if (keeps)
+        print_and_keep(L, memo, key, name, lua_gettop(L));
+    else
+        template_run(L, name, lua_gettop(L));
+    lua_pop(L, 1);
 }
 
 static const char each_param[] = "service";
 
-static void include_service(lua_State *L, const char *name, struct service_view *view) {
-    lua_createtable(L, 0, 1);
-    lua_pushlightuserdata(L, view);
-    lua_setfield(L, -2, each_param);
-    memo_include(L, name, lua_gettop(L));
-    lua_pop(L, 1);
+static struct text_key *make_each_key(struct renderer *renderer, const char *name,
+                                      const struct service_view *view) {
+    struct text_key *key = start_key(renderer, name);
+    buffer_append(&key->bytes, each_param, sizeof each_param);
+    add_service(key, view->service);
+    return key;
 }
 
-/* Most texts are kept: of the key only the service differs from the one before. */
+/* The globals that all services of a list share, but for the service. */
+static void push_each_globals(lua_State *L) {
+    lua_createtable(L, 0, 1);
+    lua_pushboolean(L, false);
+    lua_setfield(L, -2, each_param);
+    sandbox_push_globals(L, lua_gettop(L));
+    lua_remove(L, -2);
+}
+
 void memo_include_each(lua_State *L, const char *name, int list) {
     struct renderer *renderer = state_renderer(L);
     struct memo *memo = template_memo(&renderer->run);
     const struct view *items = view_at(L, list);
+    bool keeps = !renderer->run.keeping;
     struct service_view *view;
-    size_t begin = 0;
+    push_each_globals(L);
+    int globals = lua_gettop(L);
     for (lua_Integer i = 1; (view = service_at(L, items, list, i)); i++) {
-        if (!renderer->run.keeping && !begin) {
-            start_key(renderer, name);
-            buffer_append(&renderer->key, each_param, sizeof each_param);
-            begin = renderer->key.len;
-        }
-        renderer->key.len = begin;
-        renderer->key_count = 0;
-        if (begin)
-            add_service(renderer, view->service);
-        if (!begin || !print_kept(L, memo))
-            include_service(L, name, view);
+        const struct text_key *key = keeps ? make_each_key(renderer, name, view) : NULL;
+        if (keeps && print_kept(L, memo, key))
+            continue;
+        lua_pushlightuserdata(L, view);
+        sandbox_set_param(L, globals, each_param);
+        if (keeps)
+            print_and_keep(L, memo, key, name, globals);
+        else
+            template_run(L, name, globals);
     }
+    lua_pop(L, 1);
 }
 
 static void drop(struct memo *memo, struct memo_text *text) {

@@ -4,7 +4,10 @@
  * A text is kept if nothing it was made of can differ while its key is the same. Templates
  * have no state, and the globals are those of the renderer, so what remains are the
  * parameters, which are the key, the files of the templates, which forget all texts when
- * one changes, and `services`, of which a rendering notes that it was read. */
+ * one changes, and `services`, of which a rendering notes that it was read.
+ *
+ * In the key a service is its address, and the fields of a service are what they say: a
+ * text that is made of fields is the same for all services that say the same. */
 #ifndef HATLAS_RENDER_MEMO_H
 #define HATLAS_RENDER_MEMO_H
 

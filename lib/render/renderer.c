@@ -35,13 +35,15 @@ void renderer_free(struct renderer *renderer) {
     close_lua(renderer);
     fields_free(renderer->fields, renderer->field_count);
     buffer_free(&renderer->scratch);
-    buffer_free(&renderer->key);
+    for (size_t i = 0; i < KEEP_MAX; i++)
+        buffer_free(&renderer->text_keys[i].bytes);
     free(renderer);
 }
 
 static int render(lua_State *L) {
     sandbox_start(L);
-    template_run(L, lua_touserdata(L, 1), 0);
+    sandbox_push_globals(L, 0);
+    template_run(L, lua_touserdata(L, 1), 2);
     return 0;
 }
 

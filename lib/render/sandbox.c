@@ -184,6 +184,14 @@ void sandbox_push_globals(lua_State *L, int params) {
     lua_setmetatable(L, -2);
 }
 
+void sandbox_set_param(lua_State *L, int globals, const char *name) {
+    lua_getmetatable(L, globals);
+    lua_getfield(L, -1, "__index");
+    lua_rotate(L, -3, -1);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 2);
+}
+
 static int set_up(lua_State *L) {
     view_open(L);
     lua_newtable(L);

@@ -16,6 +16,10 @@ void sandbox_start(lua_State *L);
  * none). */
 void sandbox_push_globals(lua_State *L, int params);
 
+/* Takes a value from the stack: from now on the parameter of that name of the globals at
+ * the index, which were made with parameters. */
+void sandbox_set_param(lua_State *L, int globals, const char *name);
+
 /* Adds Lua's own libraries, wrapped where they would run long or reach outside, to the
  * table of globals on top of the stack. */
 void library_open(lua_State *L);

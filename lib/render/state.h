@@ -17,6 +17,7 @@ enum {
     SECONDS_MAX = 10,       /* of processor time */
     INCLUDE_MAX = 16,       /* templates in templates */
     PARAMS_MAX = 8,         /* of an include whose text is kept; others may have more */
+    KEEP_MAX = 2,           /* texts in each other that are kept */
 };
 
 /* One template, compiled; kept by name until its file changes. */
@@ -28,14 +29,14 @@ struct run {
     struct buffer *out;
     size_t start; /* where this rendering's text begins */
     struct error *error;
-    bool failed;                         /* the error is set */
-    bool keeping;                        /* what is being printed may be used again */
-    uint64_t services_reads;             /* how often `services` was read */
-    uint64_t steps;                      /* so far */
-    uint64_t deadline;                   /* processor time, nanoseconds */
-    size_t memory;                       /* held by Lua and the arena */
-    uint64_t allocated;                  /* ever */
-    unsigned refusals;                   /* of memory */
+    bool failed;             /* the error is set */
+    size_t keeping;          /* how many texts that are being printed are kept */
+    uint64_t services_reads; /* how often `services` was read */
+    uint64_t steps;          /* so far */
+    uint64_t deadline;       /* processor time, nanoseconds */
+    size_t memory;           /* held by Lua and the arena */
+    uint64_t allocated;      /* ever */
+    unsigned refusals;       /* of memory */
     struct template *stack[INCLUDE_MAX]; /* what is being rendered, outermost first */
     size_t depth;
     char last_place[256]; /* last seen, for errors that come without one */
@@ -61,6 +62,13 @@ struct key_slot {
 
 enum { KEY_SLOTS = 64 };
 
+/* What a text that is kept is made of, and the services in it. */
+struct text_key {
+    struct buffer bytes;
+    const struct service *services[PARAMS_MAX];
+    size_t service_count;
+};
+
 struct renderer {
     struct render_options options;
     struct field *fields; /* of service_schema */
@@ -70,9 +78,7 @@ struct renderer {
     struct template *templates;
     uint64_t number; /* of the rendering */
     struct buffer scratch;
-    struct buffer key; /* of the text to be kept, and the services in it */
-    const struct service *key_services[PARAMS_MAX];
-    size_t key_count;
+    struct text_key text_keys[KEEP_MAX]; /* of what is being kept, outermost first */
     struct run run;
 };
 

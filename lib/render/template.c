@@ -223,7 +223,7 @@ static void enter(lua_State *L, struct template *template) {
     run->stack[run->depth++] = template;
 }
 
-void template_run(lua_State *L, const char *name, int params) {
+void template_run(lua_State *L, const char *name, int globals) {
     struct run *run = state_run(L);
     struct template *template = get(L, name, run->error);
     if (!template) {
@@ -233,7 +233,7 @@ void template_run(lua_State *L, const char *name, int params) {
     enter(L, template);
     lua_rawgeti(L, LUA_REGISTRYINDEX, template->function);
     lua_rawgeti(L, LUA_REGISTRYINDEX, template->emit);
-    sandbox_push_globals(L, params);
+    lua_pushvalue(L, globals);
     lua_call(L, 2, 0);
     run->depth--;
 }

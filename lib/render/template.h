@@ -4,9 +4,9 @@
 
 #include "render/memo.h"
 
-/* Renders the template in place, with the parameters at the index (0: none) as globals of
- * it. Raises errors. */
-void template_run(lua_State *L, const char *name, int params);
+/* Renders the template in place, with the globals at the index (sandbox_push_globals()).
+ * Raises errors. */
+void template_run(lua_State *L, const char *name, int globals);
 
 /* Lua's message handler: keeps the error and its place in the run. */
 int template_on_error(lua_State *L);

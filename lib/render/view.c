@@ -213,6 +213,11 @@ static int index_view(lua_State *L) {
             return unknown_key(L, view);
         service_value_push(L, view, key);
         return 1;
+    case VIEW_FIELDS:
+        if (!service_key_is_field(key = key_number(L, 1)))
+            return unknown_key(L, view);
+        service_value_push(L, (struct service_view *)((struct view *)view)->parent, key);
+        return 1;
     case VIEW_SERVICES:
         return index_services(L, view);
     case VIEW_HOSTS:
@@ -374,8 +379,8 @@ static size_t sort_unique(const char **keys, size_t count) {
 const char **view_keys(lua_State *L, const struct view *view, size_t *count) {
     const char **keys;
     view_note_read(L, view);
-    if (view->kind == VIEW_SERVICE) {
-        keys = service_names(L);
+    if (view->kind == VIEW_SERVICE || view->kind == VIEW_FIELDS) {
+        keys = service_names(L, view->kind == VIEW_FIELDS);
         for (*count = 0; keys[*count];)
             ++*count;
     } else if (view->kind == VIEW_HOST) {

@@ -10,6 +10,7 @@ enum view_kind {
     VIEW_SERVICES, /* the catalog */
     VIEW_PICKED,   /* some of its services */
     VIEW_SERVICE,
+    VIEW_FIELDS, /* of a service: all but its name and hosts */
     VIEW_HOSTS,
     VIEW_HOST,
     VIEW_LABELS, /* of a host */
@@ -34,7 +35,7 @@ struct host_view {
 
 struct service_view {
     struct view view;
-    struct view hosts;
+    struct view hosts, fields;
     const struct service *service;
     struct host_view *host_views; /* NULL until somebody asks */
     const json_t *override;       /* what hatlas.yaml says of this service */

@@ -284,21 +284,27 @@ static void example_end(struct example *example, const char *text, bool valid) {
     example->count++;
 }
 
+static void copy_shipped(const struct example *example, const char *name) {
+    struct buffer text = BUFFER_INIT;
+    assert_true(take(SOURCE_DIR "/templates", name, &text));
+    put(example->dir, name, buffer_str(&text), text.len);
+    buffer_free(&text);
+}
+
 /* The fields of a service in YAML, and what service.cfg makes of it. */
 static void example_service(struct example *example, const char *fields) {
     static const char main_text[] =
         "% include('service.cfg', {service = services.teams})\n";
-    struct buffer text = BUFFER_INIT;
     struct buffer catalog = BUFFER_INIT;
-    assert_true(take(SOURCE_DIR "/templates", "service.cfg", &text));
-    put(example->dir, "service.cfg", buffer_str(&text), text.len);
+    copy_shipped(example, "service.cfg");
+    copy_shipped(example, "fields.cfg");
+    copy_shipped(example, "servers.cfg");
     put(example->dir, "service-example.cfg", main_text, sizeof main_text - 1);
     buffer_puts(&catalog, "services:\n  teams:\n");
     for (const char *line = fields; *line; line += strcspn(line, "\n") + 1)
         buffer_printf(&catalog, "    %.*s\n", (int)strcspn(line, "\n"), line);
     (void)snprintf(example->main, sizeof example->main, "service-example.cfg");
     example->service = buffer_steal(&catalog);
-    buffer_free(&text);
 }
 
 /* Every field stands in the reference, and no other does. */

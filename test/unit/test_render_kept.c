@@ -58,11 +58,13 @@ static int set_up(void **state) {
     put(fixture, "one.cfg",
         "backend {{ service.name }}\n"
         "    balance {{ service.balance }}\n"
+        "% include('fields.cfg', { fields = service.fields })\n"
         "% include('hosts.cfg', { service = service })\n");
     put(fixture, "hosts.cfg",
         "% for _, host in ipairs(service.hosts) do\n"
         "    server {{ host.name }} {{ host.address }} weight {{ host.weight }}\n"
         "% end\n");
+    put(fixture, "fields.cfg", "    mode {{ fields.mode }}\n");
     /* These two depend on more than their parameters. */
     put(fixture, "all.cfg", "# {{ service.name }} is one of {{ #services }}\n");
     put(fixture, "count.cfg", "% for name in pairs(services) do\n# {{ name }}\n% end\n");
@@ -208,10 +210,26 @@ static void texts_that_are_not_used_are_dropped(void **state) {
     assert_true(held < MANY / 4);
 }
 
+/* Else twelve services would need more steps than a rendering has. */
+static void what_services_say_alike_is_rendered_once(void **state) {
+    struct fixture *fixture = *state;
+    put(fixture, "fields.cfg",
+        "% local steps = 0\n"
+        "% for i = 1, 10000000 do steps = steps + i end\n"
+        "    mode {{ fields.mode }} {{ steps }}\n");
+    put(fixture, "main.cfg", "% include_each('one.cfg', services)\n");
+    for (size_t i = 0; i < SERVICES; i++)
+        change_one(fixture, (uint32_t)(SERVICES + i + i * 97 * 5 * SERVICES));
+    assert_int_equal(fixture->catalog->service_count, SERVICES);
+    assert_same_as_fresh(fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(changes_of_services, set_up, tear_down),
         cmocka_unit_test_setup_teardown(changes_of_templates, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_services_say_alike_is_rendered_once, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(a_text_is_kept_while_it_is_used, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(texts_that_are_not_used_are_dropped, set_up,
