@@ -88,7 +88,7 @@ static void render_failed(struct agent *agent, const struct error *error) {
                  !strcmp(agent->last_error.text, error->text);
     agent->last_error = *error;
     agent->failure = *error;
-    history_totals(agent->history)->render_errors++;
+    history_add_unrendered(agent->history, error);
     status_changed(agent->status);
     if (!known)
         log_error(agent->log, "can't render; the old files keep serving",

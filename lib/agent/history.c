@@ -160,6 +160,28 @@ static enum status_way way_of(const struct plan *plan) {
                                                : STATUS_RELOAD;
 }
 
+/* With what changed since the last one, and what failed of it, if anything. */
+static struct status_change *new_change(struct history *history,
+                                        enum status_result result,
+                                        const struct error *failure) {
+    struct status_change *change = mem_zalloc(sizeof *change);
+    struct buffer error = BUFFER_INIT;
+    if (failure)
+        error_format(failure, &error);
+    *change = (struct status_change){
+        .id = ++history->last_id,
+        .at = now_ms(),
+        .what = history->what.len ? buffer_steal(&history->what) : NULL,
+        .who = history->who.len ? buffer_steal(&history->who) : NULL,
+        .count = history->differences,
+        .result = result,
+        .error = error.len ? buffer_steal(&error) : NULL,
+        .tries = 1,
+    };
+    history->differences = 0;
+    return change;
+}
+
 static struct status_change *change_of(struct history *history,
                                        const struct apply_report *report) {
     static const enum status_result results[] = {
@@ -169,26 +191,13 @@ static struct status_change *change_of(struct history *history,
         [APPLY_ROLLED_BACK] = STATUS_ROLLED_BACK,
         [APPLY_NOT_LOADED] = STATUS_NOT_LOADED,
     };
-    struct status_change *change = mem_zalloc(sizeof *change);
-    struct buffer error = BUFFER_INIT;
-    if (report->error)
-        error_format(report->error, &error);
-    *change = (struct status_change){
-        .id = ++history->last_id,
-        .at = now_ms(),
-        .what = history->what.len ? buffer_steal(&history->what) : NULL,
-        .who = history->who.len ? buffer_steal(&history->who) : NULL,
-        .count = history->differences,
-        .way = way_of(report->plan),
-        .result = results[report->result],
-        .reason = mem_strdup(report->plan ? report->plan->reason : NULL),
-        .error = error.len ? buffer_steal(&error) : NULL,
-        .steps = report->plan ? report->plan->count : 0,
-        .tries = 1,
-        .usec = report->usec,
-        .diff = diff_of(history->applied, report->outputs),
-    };
-    history->differences = 0;
+    struct status_change *change =
+        new_change(history, results[report->result], report->error);
+    change->way = way_of(report->plan);
+    change->reason = mem_strdup(report->plan ? report->plan->reason : NULL);
+    change->steps = report->plan ? report->plan->count : 0;
+    change->usec = report->usec;
+    change->diff = diff_of(history->applied, report->outputs);
     history->diff_bytes += diff_size(change);
     return change;
 }
@@ -240,6 +249,13 @@ const struct status_change *history_add(struct history *history,
         history->applied = outputs_ref(report->outputs);
     }
     return change;
+}
+
+void history_add_unrendered(struct history *history, const struct error *error) {
+    struct status_change *change =
+        keep(history, new_change(history, STATUS_NOT_RENDERED, error));
+    history->totals.changes[change->way][change->result]++;
+    history->totals.render_errors++;
 }
 
 const char *history_headline(const struct status_change *change, char *out, size_t size) {

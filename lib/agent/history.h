@@ -27,6 +27,9 @@ void history_note(struct history *history, const char *what);
 const struct status_change *history_add(struct history *history,
                                         const struct apply_report *report);
 
+/* What was to be changed next could not be rendered. */
+void history_add_unrendered(struct history *history, const struct error *error);
+
 /* The first of the differences that the last change was about: "host added: teams/…". */
 const char *history_headline(const struct status_change *change, char *out, size_t size);
 

@@ -32,6 +32,7 @@ const char *status_result_name(enum status_result result) {
         [STATUS_NOT_WRITTEN] = "not_written",
         [STATUS_ROLLED_BACK] = "rolled_back",
         [STATUS_NOT_LOADED] = "not_loaded",
+        [STATUS_NOT_RENDERED] = "not_rendered",
     };
     return names[result];
 }

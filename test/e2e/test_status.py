@@ -149,6 +149,31 @@ def test_a_change_names_its_znode(hatlas, atlas, source, backend):
     assert f"who={path} " in hatlas.wait_log("host removed: teams")
 
 
+def test_a_change_that_can_not_be_rendered_is_told_too(hatlas, backend, cluster, tmp_path):
+    templates = tmp_path / "templates"
+    templates.mkdir()
+    (templates / "names.txt").write_text(
+        '% assert(not services.by_name("broken"), "no service may be broken")\n')
+    host = backend("good")
+    path = cluster(services(host))
+    settings = hatlas.settings(sources=[{"file": str(path)}])
+    hatlas.configure(sources=settings["sources"], templates=[str(templates)],
+                     outputs=[*settings["outputs"],
+                              {"template": "names.txt", "path": str(hatlas.out / "names")}]
+                     ).run()
+    wait_status(hatlas, lambda s: s["ready"])
+    path.write_text(services(host, broken={}))
+    status = wait_status(hatlas, lambda s: len(s["changes"]) == 2, "the failure")
+    failed = status["changes"][1]
+    assert "service added: broken" in failed["what"]
+    assert (failed["result"], failed["diff"]) == ("not_rendered", False)
+    assert failed["error"] == "names.txt:1: no service may be broken"
+    assert 'hatlas_changes_total{way="files",result="not_rendered"} 1' in ask(
+        hatlas, "/metrics").body
+    path.write_text(services(host))
+    status = wait_status(hatlas, lambda s: s["health"] == "ok", "the end of it")
+
+
 def test_differences_between_registry_and_haproxy_are_marked(shown):
     name = re.search(r"server (\S+) 127\.0\.0\.1:%d" % shown.backend.port,
                      shown.config.read_text()).group(1)
@@ -352,3 +377,19 @@ def test_hatlas_status_shows_one_screen(shown):
     shown.stop()
     done = shown.command("status")
     assert done.returncode == 2 and "can't ask the sidecar: Connection refused" in done.stderr
+
+
+def test_hatlas_status_watches(shown):
+    """Until it is ended; without a terminal one screen follows the other."""
+    with subprocess.Popen([shown.binary, "status", "--watch", "--config", shown.file],
+                          text=True, stdout=subprocess.PIPE) as watcher:
+        def wait_line(text):
+            for line in watcher.stdout:
+                if text in line:
+                    return
+            raise AssertionError(f"no more lines, and none with {text!r}")
+        wait_line("All in step: 1 services with 3 hosts")
+        shown.cluster.write_text(services(shown.backend, second={}))
+        wait_line("2 services with 3 hosts")
+        watcher.terminate()
+    assert watcher.returncode == -15
