@@ -245,6 +245,12 @@ static bool check_order(struct pair *pair, const struct entry *old, size_t *last
     return refuse(pair, old->name, "at another place, which its balance depends on");
 }
 
+/* HAProxy refuses the others, and no command could be about them. */
+static bool is_named(struct pair *pair, const struct entry *entry) {
+    return (*pair->backend && *entry->name) ||
+           refuse(pair, entry->name, "it or its section has no name");
+}
+
 /* The new servers, in order: added or changed. */
 static bool walk_new(struct pair *pair, struct entry *known) {
     bool done = true;
@@ -252,6 +258,8 @@ static bool walk_new(struct pair *pair, struct entry *known) {
     for (size_t i = 0; done && i < pair->new.count; i++) {
         const struct entry *entry = &pair->new.entries[i];
         struct entry *old = NULL;
+        if (!is_named(pair, entry))
+            return false;
         HASH_FIND_STR(known, entry->name, old);
         if (old && old->kept)
             return refuse(pair, entry->name, "is there twice");
@@ -292,7 +300,9 @@ bool compare_servers(struct comparison *comparison, const struct section *old,
     for (size_t i = 0; done && i < pair.old.count; i++) {
         struct entry *entry = &pair.old.entries[i];
         HASH_FIND_STR(known, entry->name, found);
-        if (found)
+        if (!is_named(&pair, entry))
+            done = false;
+        else if (found)
             done = refuse(&pair, entry->name, "was there twice");
         else
             HASH_ADD_KEYPTR(hh, known, entry->name, strlen(entry->name), entry);
