@@ -79,6 +79,14 @@ bool answer_map_version(const char *answer, long *version) {
     return begins(answer, start) && read_number(answer + sizeof start - 1, "", version);
 }
 
+bool answer_map_value(const char *answer, const char *value) {
+    static const char mark[] = ", value=\"";
+    const char *at = strstr(answer, mark);
+    size_t len = strlen(value);
+    return strstr(answer, ", found=yes, ") && at &&
+           !strncmp(at + sizeof mark - 1, value, len) && at[sizeof mark - 1 + len] == '"';
+}
+
 /* Returns what follows "name: " at the beginning of a line. */
 static const char *find_line(const char *answer, const char *name) {
     for (const char *line = answer; line; line = strchr(line, '\n')) {

@@ -26,6 +26,9 @@ enum answer_verdict answer_judge(enum answer_kind kind, const char *answer);
 /* Reads the answer of `prepare map`: the number of the new version. */
 bool answer_map_version(const char *answer, long *version);
 
+/* Whether the answer of `get map` is that the key has this value. */
+bool answer_map_value(const char *answer, const char *value);
+
 /* Reads the process and the version from the answer of `show info`. */
 bool answer_info(const char *answer, pid_t *pid, char *version, size_t size);
 

@@ -137,6 +137,17 @@ static bool map_is_right(const struct script_line *line, const char *answer,
     return right;
 }
 
+/* Compares what `get map` shows with the entry that was set. */
+static bool entry_is_right(const struct script_line *line, const char *answer,
+                           struct error *error) {
+    char clean[256];
+    const char *value = strchr(line->text, ' ') + 1;
+    if (answer_map_value(answer, value))
+        return true;
+    return error_set(error, line->map, "the entry '%s' was set, and HAProxy has %s",
+                     line->text, text_printable(answer, clean, sizeof clean));
+}
+
 /* Judges the answer. Returns false after it has ended the execution. */
 static bool take_answer(struct execution *e, const char *answer) {
     const struct script_line *line = line_of(e);
@@ -145,6 +156,7 @@ static bool take_answer(struct execution *e, const char *answer) {
     bool good = verdict == ANSWER_DONE;
     switch (line->kind) {
     case SCRIPT_SEND:
+    case SCRIPT_SET:
     case SCRIPT_PAYLOAD:
     case SCRIPT_COMMIT:
         break;
@@ -248,7 +260,9 @@ static void on_map(void *arg, const char *answer, const struct error *fault) {
     struct error error;
     if (fault) {
         finish(e, fault);
-    } else if (!map_is_right(line_of(e), answer, &error)) {
+    } else if (line_of(e)->kind == SCRIPT_SET
+                   ? !entry_is_right(line_of(e), answer, &error)
+                   : !map_is_right(line_of(e), answer, &error)) {
         finish(e, &error);
     } else {
         e->at++;
@@ -256,14 +270,22 @@ static void on_map(void *arg, const char *answer, const struct error *fault) {
     }
 }
 
+static bool is_about_map(const struct script_line *line) {
+    return line->kind == SCRIPT_COUNT || line->kind == SCRIPT_SET;
+}
+
 static void ask_map(struct execution *e) {
-    while (e->at < e->script.count && line_of(e)->kind != SCRIPT_COUNT)
+    while (e->at < e->script.count && !is_about_map(line_of(e)))
         e->at++;
     if (e->at == e->script.count) {
         finish(e, NULL);
         return;
     }
-    char *command = mem_printf("show map %s", line_of(e)->map);
+    const struct script_line *line = line_of(e);
+    char *command = line->kind == SCRIPT_COUNT
+                        ? mem_printf("show map %s", line->map)
+                        : mem_printf("get map %s %.*s", line->map,
+                                     (int)strcspn(line->text, " "), line->text);
     cli_ask(e->cli, command, on_map, e);
     free(command);
 }

@@ -213,6 +213,23 @@ static bool replace_map(struct writer *w) {
     return true;
 }
 
+/* `set map` changes an entry that is there, and refuses a key that is not. */
+static bool set_map(struct writer *w) {
+    const struct plan_step *step = w->step;
+    size_t key = strcspn(step->text, " ");
+    char *entry = mem_strdup(step->text);
+    entry[key] = '\0';
+    bool safe = is_word(step->map) && is_word(entry) && step->text[key] &&
+                is_word(step->text + key + 1);
+    free(entry);
+    if (!safe)
+        return error_set(w->error, step->map, "this entry of a map can't be sent");
+    struct script_line *line = add_line(w, SCRIPT_SET, ANSWER_NOTHING);
+    line->text = mem_strdup(step->text);
+    line->map = mem_strdup(step->map);
+    return true;
+}
+
 static void remove_server(struct writer *w) {
     struct script_line *line =
         command(w, ANSWER_NOTHING, "set server %s state maint", w->server);
@@ -245,6 +262,8 @@ static bool write_step(struct writer *w) {
     case PLAN_ENABLE:
         set_state(w, "ready");
         return true;
+    case PLAN_SET_MAP:
+        return set_map(w);
     case PLAN_REPLACE_MAP:
         return replace_map(w);
     }
@@ -253,7 +272,7 @@ static bool write_step(struct writer *w) {
 
 static bool names_are_safe(struct writer *w) {
     const struct plan_step *step = w->step;
-    if (step->kind == PLAN_REPLACE_MAP)
+    if (step->kind == PLAN_SET_MAP || step->kind == PLAN_REPLACE_MAP)
         return true;
     if (step->backend && step->server && is_word(step->backend) &&
         is_word(step->server) && !strchr(step->backend, '/') &&
@@ -291,6 +310,8 @@ char *script_command(const struct script_line *line, long map_version) {
     case SCRIPT_SEND:
     case SCRIPT_REVIVE:
         break;
+    case SCRIPT_SET:
+        return mem_printf("set map %s %s", line->map, line->text);
     case SCRIPT_PREPARE:
         return mem_printf("prepare map %s", line->map);
     case SCRIPT_PAYLOAD:

@@ -13,6 +13,7 @@ struct script_line {
         SCRIPT_SEND,    /* send it, and judge the answer by `expect` */
         SCRIPT_REVIVE,  /* `del server` of one that was removed before: if it can't be
                            deleted yet, it is used again, else it is added afresh */
+        SCRIPT_SET,     /* `set map` with the text, "key value" */
         SCRIPT_PREPARE, /* `prepare map`: its answer is the version for the next ones */
         SCRIPT_PAYLOAD, /* `add map @version` with the text as payload */
         SCRIPT_COUNT,   /* `show map @version` must show all of the file */

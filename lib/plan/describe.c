@@ -9,7 +9,8 @@ static const char *const step_names[] = {
     [PLAN_ADD_SERVER] = "add server",   [PLAN_REMOVE_SERVER] = "del server",
     [PLAN_SET_ADDRESS] = "set address", [PLAN_SET_WEIGHT] = "set weight",
     [PLAN_SET_MAXCONN] = "set maxconn", [PLAN_DISABLE] = "disable server",
-    [PLAN_ENABLE] = "enable server",    [PLAN_REPLACE_MAP] = "replace map",
+    [PLAN_ENABLE] = "enable server",    [PLAN_SET_MAP] = "set map",
+    [PLAN_REPLACE_MAP] = "replace map",
 };
 
 static size_t count_lines(const char *text) {
@@ -56,6 +57,9 @@ static void describe_step(const struct plan_step *step, struct buffer *out) {
     case PLAN_ENABLE:
         buffer_printf(out, "set server %s/%s state %s", step->backend, step->server,
                       step->kind == PLAN_ENABLE ? "ready" : "maint");
+        break;
+    case PLAN_SET_MAP:
+        buffer_printf(out, "set map %s %s", step->map, step->text);
         break;
     case PLAN_REPLACE_MAP:
         buffer_printf(out, "commit map %s (entries: %zu)", step->map,
@@ -105,6 +109,8 @@ static json_t *step_json(const struct plan_step *step) {
     if (step->kind == PLAN_SET_MAXCONN)
         (void)json_object_set_new(object, "maxconn", json_integer(step->number));
     put_text(object, "map", step->map);
+    if (step->kind == PLAN_SET_MAP)
+        put_text(object, "entry", step->text);
     if (step->kind == PLAN_REPLACE_MAP)
         (void)json_object_set_new(object, "entries",
                                   json_integer((json_int_t)count_lines(step->text)));

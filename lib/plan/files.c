@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "plan/compare.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@ struct usage {
     char **maps; /* the file's name as each map(…) has it, each once */
     size_t map_count;
     bool named, other; /* at all; in another way than as a map */
+    bool inexact;      /* as a map whose keys are no plain strings: map_reg, map_ip */
     char by[64];       /* the first word of the line that does so */
 };
 
@@ -44,20 +46,26 @@ static bool is_other_file(const struct plan_side *side, const char *name,
     return false;
 }
 
-/* Whether what stands before the '(' is a converter or an action of maps. */
-static bool is_map_call(const char *word, const char *token) {
+/* The name of what is called with the token as its argument; empty if nothing is. */
+static struct line called(const char *word, const char *token) {
     const char *end = token - 1;
     if (token == word || *end != '(')
-        return false;
+        return (struct line){word, 0};
     const char *start = end;
     while (start > word && strchr("abcdefghijklmnopqrstuvwxyz0123456789_-", start[-1]))
         start--;
-    size_t len = (size_t)(end - start);
-    return (len >= 3 && !strncmp(start, "map", 3) && (len == 3 || start[3] == '_')) ||
-           (len == 7 && (!strncmp(start, "set-map", 7) || !strncmp(start, "del-map", 7)));
+    return (struct line){start, (size_t)(end - start)};
 }
 
-static void add_map(struct usage *usage, const char *token) {
+/* Whether that is a converter or an action of maps. */
+static bool is_map_call(const struct line *name) {
+    return line_is(name, "map") || line_is(name, "set-map") || line_is(name, "del-map") ||
+           (name->len > 4 && !strncmp(name->text, "map_", 4));
+}
+
+static void add_map(struct usage *usage, const struct line *call, const char *token) {
+    usage->named = true;
+    usage->inexact |= !line_is(call, "map") && !line_is(call, "map_str");
     for (size_t i = 0; i < usage->map_count; i++)
         if (!strcmp(usage->maps[i], token))
             return;
@@ -81,12 +89,11 @@ static void read_mention(struct usage *usage, const struct plan_side *side,
     char *token = mem_strndup(start, strcspn(start, delimiters));
     bool same = !strcmp(last_part(token), last_part(name));
     bool ours = same && (is_end_of(token, name) || is_end_of(name, token));
-    if (ours && is_map_call(word, start) && !words->odd && !words->expands) {
-        usage->named = true;
-        add_map(usage, token);
-    } else if (ours || (same && !is_other_file(side, name, token))) {
+    struct line call = called(word, start);
+    if (ours && is_map_call(&call) && !words->odd && !words->expands)
+        add_map(usage, &call, token);
+    else if (ours || (same && !is_other_file(side, name, token)))
         use_otherwise(usage, words);
-    }
     free(token);
 }
 
@@ -176,6 +183,53 @@ static bool refuse(struct comparison *comparison, const char *name, const char *
                           text_printable(name, file, sizeof file), what, by);
 }
 
+/* A word that HAProxy's config and its command line read alike. */
+static bool is_tame(const char *word, size_t len) {
+    if (!len || len > 256)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (!isalnum((unsigned char)word[i]) && !strchr("_-.:/", word[i]))
+            return false;
+    return true;
+}
+
+static size_t count_key(const char *entries, const char *key, size_t len) {
+    size_t count = 0;
+    for (; *entries; entries += strcspn(entries, "\n") + 1)
+        count += !strncmp(entries, key, len) && entries[len] == ' ';
+    return count;
+}
+
+/* Returns the only line of `after` that differs, "key value", if it is the value of a key
+ * that is there once: it can be set alone, and no request sees a half map. NULL else. */
+static char *single_change(const char *before, const char *after) {
+    size_t same = 0, line = 0;
+    for (; before[same] && before[same] == after[same]; same++)
+        if (before[same] == '\n')
+            line = same + 1;
+    const char *old = before + line, *new = after + line;
+    size_t old_len = strcspn(old, "\n"), new_len = strcspn(new, "\n");
+    size_t key = strcspn(new, " \n");
+    if (!old_len || !new_len || strcmp(old + old_len, new + new_len) != 0 ||
+        strncmp(old, new, key) != 0 || old[key] != ' ' || !is_tame(new, key) ||
+        new_len <= key || !is_tame(new + key + 1, new_len - key - 1) ||
+        count_key(after, new, key) != 1)
+        return NULL;
+    return mem_strndup(new, new_len);
+}
+
+static void change_maps(struct comparison *comparison, const struct usage *usage,
+                        const char *before, const char *after) {
+    char *entry = usage->inexact ? NULL : single_change(before, after);
+    for (size_t i = 0; i < usage->map_count; i++) {
+        struct plan_step *step =
+            compare_step(comparison, entry ? PLAN_SET_MAP : PLAN_REPLACE_MAP, PHASE_MAP);
+        step->map = mem_strdup(usage->maps[i]);
+        step->text = mem_strdup(entry ? entry : after);
+    }
+    free(entry);
+}
+
 static bool replace_maps(struct comparison *comparison, const struct usage *usage,
                          const char *old, const struct plan_file *file) {
     struct buffer before = BUFFER_INIT, after = BUFFER_INIT;
@@ -189,11 +243,8 @@ static bool replace_maps(struct comparison *comparison, const struct usage *usag
     else if (!comparison->abilities->map_versions)
         done = refuse(comparison, file->name,
                       "changed, which this HAProxy can't do at run time", "");
-    for (size_t i = 0; done && i < usage->map_count; i++) {
-        struct plan_step *step = compare_step(comparison, PLAN_REPLACE_MAP, PHASE_MAP);
-        step->map = mem_strdup(usage->maps[i]);
-        step->text = mem_strdup(buffer_str(&after));
-    }
+    else
+        change_maps(comparison, usage, buffer_str(&before), buffer_str(&after));
 out:
     buffer_free(&before);
     buffer_free(&after);

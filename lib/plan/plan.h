@@ -33,6 +33,7 @@ struct plan_step {
         PLAN_SET_MAXCONN,   /* number */
         PLAN_DISABLE,       /* maintenance */
         PLAN_ENABLE,        /* ready */
+        PLAN_SET_MAP,       /* map; text: "key value", of a key that is there once */
         PLAN_REPLACE_MAP,   /* map; text: all entries, a "key value" a line */
     } kind;
     bool disabled, checked, agent_checked;

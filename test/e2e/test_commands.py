@@ -96,6 +96,8 @@ def test_render_prints_the_first_output(ready, tmp_path):
     assert set(haproxy_config.servers(sections, "teams")) == {"127.0.0.1:8000",
                                                               "127.0.0.1:8001"}
     (tmp_path / "a.cfg").write_text(done.stdout)
+    done = ready.command("render", "--template", "services.map")
+    (tmp_path / "services.map").write_text(done.stdout)
     accepted, message = parts.haproxy_accepts(tmp_path / "a.cfg")
     assert accepted, message
 

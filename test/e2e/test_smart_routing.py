@@ -130,3 +130,23 @@ def test_service_without_a_host_up_is_named(side):
         answer = side.get(name)
         assert answer.headers["content-type"] == "application/json"
         assert answer.json()["service"] == name and answer.json()["error"] == "no host up"
+
+
+def test_answer_says_how_many_hosts_are_known(side):
+    """Hosts come and go without a reload, and the answer follows."""
+    def hosts(name):
+        answer = side.get(name)
+        return answer.json()["hosts"] if answer.status == 503 else None
+    side.services["crowd"] = {"aliases": ["many"], "hosts": []}
+    side.write()
+    parts.wait_for(lambda: hosts("Many") == 0, "the new service")
+    reloads, master = side.reloads(), side.masters()
+    for count in (1, 2, 1, 0):
+        side.services["crowd"]["hosts"] = [
+            {"host": "127.0.0.1", "port": parts.free_port(), "enabled": False}
+            for _ in range(count)]
+        side.write()
+        parts.wait_for(lambda count=count: hosts("crowd") == count, f"{count} hosts")
+    assert side.reloads() == reloads and side.masters() == master
+    assert hosts("down") == 2
+    assert side.get("crowd:HOSTS").status == 404

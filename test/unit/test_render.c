@@ -788,7 +788,8 @@ static void check_by_haproxy(const char *dir, const char *what) {
     const char *argv[] = {"haproxy", "-c", "-f", path, NULL};
     if (!child_run(argv, 120000, &output, &code, &error))
         fail_msg("%s: %d: %s%s", what, code, error.text, buffer_str(&output));
-    if (strcmp(buffer_str(&output), "Configuration file is valid\n") != 0)
+    /* From 2.9 on HAProxy says nothing of a good file. */
+    if (output.len && strcmp(buffer_str(&output), "Configuration file is valid\n") != 0)
         fail_msg("%s: %s", what, buffer_str(&output));
     free(path);
     buffer_free(&output);
@@ -858,7 +859,7 @@ static void run_shipped(const struct shape *shape) {
             fail_msg("%s: %s", fixture.error.where, fixture.error.text);
         put(dir, names[i], result(&fixture), strlen(result(&fixture)));
     }
-    assert_int_equal(strstr(result(&fixture), "map_str(services.map") != NULL,
+    assert_int_equal(strstr(result(&fixture), "set-var(txn.service)") != NULL,
                      is_by_map(shape));
     assert_int_equal(strstr(result(&fixture), "prometheus-exporter") != NULL,
                      strcmp(shape->stats, "null") != 0);

@@ -91,6 +91,13 @@ static void test_map_version(void **state) {
     assert_false(answer_map_version("New version created: 1 or 2", &version));
     assert_false(answer_map_version("Unknown map identifier.", &version));
     assert_false(answer_map_version("", &version));
+    static const char yes[] = "type=str, case=sensitive, found=yes, idx=tree, key=\"a\", "
+                              "value=\"11\", type=\"str\"";
+    assert_true(answer_map_value(yes, "11"));
+    assert_false(answer_map_value(yes, "1"));
+    assert_false(answer_map_value(yes, "111"));
+    assert_false(answer_map_value("type=str, case=sensitive, found=no", "11"));
+    assert_false(answer_map_value("", ""));
 }
 
 static const struct {
@@ -406,6 +413,9 @@ static const struct {
      "add map @7 /x/m.map <<\na 1\nb 2\n\n"
      "show map @7 /x/m.map\n"
      "commit map @7 /x/m.map\n"},
+    {{.kind = PLAN_SET_MAP, .map = S("/x/m.map"), .text = S("a:b 1")},
+     nobody_leaves,
+     "set map /x/m.map a:b 1\n"},
     {{.kind = PLAN_REPLACE_MAP, .map = S("m"), .text = S("")},
      nobody_leaves,
      "prepare map m\nshow map @7 m\ncommit map @7 m\n"},
@@ -453,6 +463,12 @@ static const struct {
     {ADD("teams", "b", "10.0.0.1:80", "", -1), "teams/b", "weight"},
     {{.kind = PLAN_REPLACE_MAP, .map = S("m x"), .text = S("")}, "m x", "name"},
     {{.kind = PLAN_REPLACE_MAP, .map = S("m"), .text = S("a\n")}, "m:1", "value"},
+    {{.kind = PLAN_SET_MAP, .map = S("m x"), .text = S("a b")}, "m x", "entry"},
+    {{.kind = PLAN_SET_MAP, .map = S("m"), .text = S("a")}, "m", "entry"},
+    {{.kind = PLAN_SET_MAP, .map = S("m"), .text = S("a ")}, "m", "entry"},
+    {{.kind = PLAN_SET_MAP, .map = S("m"), .text = S("a b;quit")}, "m", "entry"},
+    {{.kind = PLAN_SET_MAP, .map = S("m"), .text = S("#1 b")}, "m", "entry"},
+    {{.kind = PLAN_SET_MAP, .map = S("m"), .text = S("a b c")}, "m", "entry"},
     {{.kind = PLAN_DISABLE, .server = S("x")}, "/x", "name"},
 };
 
@@ -1183,6 +1199,14 @@ static void test_map(void **state) {
     assert_int_equal(request(f, "new"), 1);
     assert_int_equal(request(f, "x;y"), 1);
     assert_int_equal(request(f, "rand"), 0);
+    struct plan_step set = {
+        .kind = PLAN_SET_MAP, .map = f->map, .text = S("teams teams")};
+    execute_well(f, &set, 1, text);
+    assert_int_equal(request(f, "teams"), 1);
+    assert_int_equal(request(f, "new"), 1);
+    set.text = S("nobody teams");
+    assert_fails(f, &set, text, f->map, "entry not found");
+    (void)probe(f);
     step.text = S("");
     execute_well(f, &step, 1, text);
     assert_int_equal(request(f, "teams"), 0);
