@@ -6,15 +6,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { LISTS_MAX = 16 };
+
 static struct zk_node *find_vars(struct zk_tree *tree, const char *name) {
     return tree->configs ? zk_tree_find(tree, tree->layout.config, name, "") : NULL;
 }
 
-/* A service appears once all of it was answered; from then on it only changes. */
+/* Whether the list may have changed since it was answered. One that is missing is only
+ * waited for to come. */
+static bool list_is_due(const struct zk_service *service) {
+    const struct zk_read *read = &service->list->read;
+    return (read->state == ZK_QUEUED || read->state == ZK_SENT) && !read->exists;
+}
+
+/* A service appears once all of it was answered. From then on it changes when all that is
+ * known of its hosts was: where one takes the place of another, the loss of the old is
+ * known before the record of the new, and nobody must see the moment without either. But a
+ * list that never comes to rest is not waited for. */
 static bool is_complete(const struct zk_tree *tree, const struct zk_service *service,
                         const struct zk_node *vars) {
-    return service->snapshot || (!service->unanswered && (!vars || vars->answered) &&
-                                 (!tree->configs || tree->configs->answered));
+    if (service->snapshot)
+        return service->lists_since > LISTS_MAX ||
+               (!service->unanswered && !list_is_due(service));
+    return !service->unanswered && (!vars || vars->answered) &&
+           (!tree->configs || tree->configs->answered);
 }
 
 static void make_snapshot(struct zk_tree *tree, struct zk_service *service,
@@ -33,6 +48,7 @@ static void make_snapshot(struct zk_tree *tree, struct zk_service *service,
     free(hosts);
     tree->faulty_services += service->problems.count > 0;
     service->dirty = false;
+    service->lists_since = 0;
     LIST_REMOVE(service, dirty_link);
     if (service->snapshot && service_equal(service->snapshot, made)) {
         service_unref(made);

@@ -320,6 +320,15 @@ static void read_failed(struct zk_tree *tree, struct zk_node *node, int code) {
     node->known = false;
 }
 
+/* A service that is out of date may have waited for this answer. */
+static void note_progress(struct zk_tree *tree, const struct zk_node *node) {
+    struct zk_service *service = service_of(tree, node);
+    if (!service || !service->dirty)
+        return;
+    service->lists_since += node->kind == ZK_HOST_LIST;
+    set_outdated(tree);
+}
+
 void zk_tree_answered(struct zk_tree *tree, struct zk_read *read,
                       const struct zk_answer *answer) {
     struct zk_node *node = (struct zk_node *)read;
@@ -336,6 +345,7 @@ void zk_tree_answered(struct zk_tree *tree, struct zk_read *read,
     bool blind = answer->kind == ZK_UNREADABLE && node->kind == ZK_SERVICE_LIST;
     if (!blind && !answer->stale)
         set_answered(tree, node, true);
+    note_progress(tree, node);
 }
 
 bool zk_tree_wanted(struct zk_tree *tree, struct zk_session *session, const char *path) {

@@ -64,6 +64,7 @@ struct zk_service {
     struct zk_node *hosts; /* the first; the others are its siblings */
     size_t host_count;
     size_t unanswered;              /* of these nodes */
+    uint32_t lists_since;           /* answers of the list since the snapshot was made */
     const struct service *snapshot; /* NULL until all were answered once */
     struct problems problems;       /* of making the snapshot */
     uint32_t seen;

@@ -77,13 +77,14 @@ def kill_processes_of(folder):
 
 
 class ZooKeeper:
-    """One server with its own folder and port, which survive being killed."""
+    """One server with its own folder and port, which survive being killed. `more` are
+    lines for its zoo.cfg."""
 
     JAVA = ["java", "-Xmx128m", "-XX:+UseSerialGC", "-cp",
             "/etc/zookeeper/conf:/usr/share/java/zookeeper.jar",
             "org.apache.zookeeper.server.quorum.QuorumPeerMain"]
 
-    def __init__(self, folder):
+    def __init__(self, folder, more=""):
         self.folder = pathlib.Path(folder)
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
@@ -97,15 +98,21 @@ class ZooKeeper:
             "admin.enableServer=false\n"
             "4lw.commands.whitelist=*\n"
             "maxClientCnxns=0\n"
-            "forceSync=no\n")
+            "forceSync=no\n" + more)
 
     def start(self):
+        self.launch()
+        wait_for(self.serves, "ZooKeeper")
+        return self
+
+    def launch(self):
         with open(self.folder / "log", "ab") as log:
             self.process = subprocess.Popen(
                 [*self.JAVA, str(self.folder / "zoo.cfg")], stdout=log, stderr=log,
                 cwd=self.folder)
-        wait_for(lambda: self.ask("srvr", 0.5).startswith("Zookeeper version"), "ZooKeeper")
-        return self
+
+    def serves(self):
+        return self.ask("srvr", 0.5).startswith("Zookeeper version")
 
     def kill(self):
         if self.process:
@@ -173,12 +180,12 @@ class Atlas:
 
 
 class Wire:
-    """A TCP relay that can be cut. It notes the id and password of the last ZooKeeper
-    session that was opened through it (the server's first answer: length, protocol,
-    time-out, session id, password)."""
+    """A TCP relay that can be cut, and slowed by `delay` seconds a piece. It notes the id
+    and password of the last ZooKeeper session that was opened through it (the server's
+    first answer: length, protocol, time-out, session id, password)."""
 
     def __init__(self, port):
-        self.to, self.up, self.pairs = port, True, []
+        self.to, self.up, self.delay, self.pairs = port, True, 0, []
         self.session = self.password = None
         self.connections = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -232,6 +239,8 @@ class Wire:
                 if sniff and len(data) >= 40:
                     self._sniff(data)
                 sniff = False
+                if self.delay:
+                    time.sleep(self.delay)
                 target.sendall(data)
         for end in (source, target):
             with contextlib.suppress(OSError):

@@ -50,6 +50,25 @@ def test_changed_while_zookeeper_was_out_of_reach(hatlas, zookeeper, atlas, sour
     hatlas.wait_answer("gone", 404)
 
 
+def test_host_that_takes_the_place_of_another_at_once(hatlas, zookeeper, atlas, source,
+                                                      wire, backend):
+    """On a slow connection the loss of the one is known long before the record of the
+    other: nobody may take the time between for a service without hosts."""
+    one, two = backend("one"), backend("two")
+    relay = wire(zookeeper.port)
+    old = atlas.put_host("teams", one.port)
+    hatlas.configure(sources=source(zookeeper=relay.address),
+                     guard={"empty_service": "keep", "max_loss": "100%"}).run()
+    hatlas.wait_answer("teams", "one")
+    relay.delay = 0.2
+    swap = atlas.client.transaction()
+    swap.create(f"{old}-2", b'{"host":"127.0.0.1","port":%d}' % two.port)
+    swap.delete(old)
+    swap.commit()
+    hatlas.wait_who("teams", {"two"})
+    assert "vanished at once" not in hatlas.log_text()
+
+
 def test_session_expired_while_cut_off(hatlas, zookeeper, atlas, source, wire, backend):
     """The server ends the session because it heard nothing for its time-out."""
     one, two = backend("one"), backend("two")
