@@ -120,8 +120,11 @@ static enum stats_state state_of(const char *word) {
     return STATS_UNKNOWN;
 }
 
+/* Bounded so that those of a million servers can be added up. */
 static int64_t number(const char *text) {
-    return text && *text ? strtoll(text, NULL, 10) : 0;
+    int64_t number = text && *text ? strtoll(text, NULL, 10) : 0;
+    int64_t max = INT64_MAX >> 20;
+    return number < 0 ? 0 : number > max ? max : number;
 }
 
 static struct stats_server server_of(char *const *fields) {
