@@ -15,7 +15,8 @@ seconds=$1
 shift
 
 compile() {
-    cmake --preset fuzz -G Ninja -B "$build" && cmake --build "$build" --target fuzz
+    cmake --preset fuzz -G Ninja -B "$build" &&
+        cmake --build "$build" --target fuzz --parallel "$(nproc)"
 }
 
 # A finding ends the target: libFuzzer leaves the input beside its corpus.
@@ -24,7 +25,7 @@ fuzz() {
     local findings options=()
     [ ! -f "test/fuzz/$target.dict" ] || options+=("-dict=test/fuzz/$target.dict")
     mkdir -p "$learnt"
-    nice -n 19 "$build/test/fuzz/fuzz_$target" -max_total_time="$seconds" -timeout=25 \
+    nice -n 19 "$build/test/fuzz/fuzz_$target" -max_total_time="$seconds" -timeout=120 \
         -rss_limit_mb=1500 -artifact_prefix="$build/$target." -print_final_stats=1 \
         "${options[@]}" "$learnt" "$known" >"$log" 2>&1 || true
     findings=$(grep -aoE "Test unit written to .*" "$log" | sed 's/.* //' || true)
