@@ -71,7 +71,8 @@ class Chaos:
     def kinds(self):
         """The kinds of the next round: each once, then two or three at a time."""
         if self.bag is None:
-            return self.chance.sample(self.usable(), self.chance.choice([1, 2, 2, 3]))
+            kinds = self.usable()
+            return self.chance.sample(kinds, min(len(kinds), self.chance.choice([1, 2, 2, 3])))
         if not self.bag:
             self.bag = self.usable()
             self.chance.shuffle(self.bag)
@@ -81,8 +82,8 @@ class Chaos:
         return [kind]
 
     def usable(self):
-        kinds = list(faults.KINDS)
-        if not self.world.sidecar.disk.mounted:
+        kinds = self.options.only.split(",") if self.options.only else list(faults.KINDS)
+        if "fill disk" in kinds and not self.world.sidecar.disk.mounted:
             kinds.remove("fill disk")
         return kinds
 
@@ -252,6 +253,8 @@ def options_of(words):
                         help="seconds within which hatlas has to converge; 0: any")
     parser.add_argument("--deadline", type=float, default=120.0,
                         help="seconds after which the run is given up")
+    parser.add_argument("--only", help="these faults, with commas between: " +
+                        ", ".join(faults.KINDS))
     parser.add_argument("--keep", action="store_true", help="leave the folder behind")
     return parser.parse_args(words)
 
