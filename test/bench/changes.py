@@ -1,177 +1,120 @@
 """What changes cost: until HAProxy answers by them, in a storm, in reloads, and in
 instructions by the size of the registry."""
+import contextlib
 import json
-import math
 import os
 import pathlib
 import random
 import re
 import signal
-import socket
 import statistics
 import subprocess
-import sys
 import time
 
+import common
 import parts
 
-FOLDER = pathlib.Path(__file__).resolve().parent
 CHANGES = 100
-UNCHECKED = {"defaults": {"check": {"type": "none"}}}
+WARM_UP = 10
 
 
-class Answers:
-    """Two hosts that say "one" and "two", fast enough not to be what is measured, and the
-    way to ask for one through a sidecar's HAProxy."""
+class Watcher:
+    """The bare watcher, with a HAProxy on what hatlas renders of its registry."""
 
-    def __init__(self, folder):
-        folder.mkdir()
-        self.ports = [parts.free_port(), parts.free_port()]
-        config = folder / "answers.cfg"
-        config.write_text(
-            "global\n    nbthread 1\n"
-            "defaults\n    mode http\n    timeout client 1m\n    timeout server 1m\n"
-            "    timeout connect 5s\n" + "".join(
-                f"frontend {name}\n    bind 127.0.0.1:{port}\n    http-request return "
-                f"status 200 content-type text/plain string {name}\n"
-                for name, port in zip(("one", "two"), self.ports)))
-        self.process = subprocess.Popen(["haproxy", "-db", "-f", str(config)])
-        self.connection = None
-
-    def ask(self, port):
-        """The body of one answer on a kept connection; "" if there was none."""
-        request = b"GET / HTTP/1.1\r\nHost: bench\r\nX-Service: probe\r\n\r\n"
-        try:
-            if not self.connection:
-                self.connection = socket.create_connection(("127.0.0.1", port), 5)
-            self.connection.sendall(request)
-            answer = self.connection.recv(4096).decode()
-        except OSError:
-            answer = ""
-        if not answer or "connection: close" in answer.lower():
-            self.hang_up()
-        return answer.rpartition("\r\n\r\n")[2]
-
-    def hang_up(self):
-        if self.connection:
-            self.connection.close()
-        self.connection = None
-
-    def wait(self, port, body):
-        end = time.perf_counter() + parts.DEADLINE
-        while self.ask(port) != body:
-            if time.perf_counter() > end:
-                raise AssertionError(f"the answer {body!r} never came")
-            time.sleep(0.0001)
+    def __init__(self, folder, zookeeper, root):
+        config = parts.Hatlas(folder).configure(
+            sources=[{"zookeeper": zookeeper.address, "root": root}],
+            services=common.UNCHECKED)
+        done = config.command("render", "--write")
+        if done.returncode:
+            raise AssertionError(done.stderr)
+        self.folder, self.port = folder, config.port
+        with open(folder / "log", "wb") as log:
+            self.haproxy = subprocess.Popen(["haproxy", "-W", "-db", "-f",
+                                             str(config.config)], stderr=log)
+            self.watcher = subprocess.Popen(
+                ["/usr/bin/python3", str(common.FOLDER / "watcher.py"), zookeeper.address,
+                 f"{root}/testing/services", str(config.socket)],
+                stdout=subprocess.PIPE, stderr=log, text=True)
+        if self.watcher.stdout.readline() != "ready\n":
+            raise AssertionError("the watcher did not start")
 
     def close(self):
-        self.hang_up()
-        self.process.kill()
-        self.process.wait()
-
-
-class Probe:
-    """A service of which one host can be switched off and on: while it is off, the other
-    one, a backup, answers. Each is one write of one znode."""
-
-    def __init__(self, atlas, answers):
-        self.atlas, self.answers = atlas, answers
-        atlas.put_service("probe", check={"type": "none"})
-        self.switch(True)
-        atlas.put_host("probe", answers.ports[1], host_id="b", backup=True)
-
-    def switch(self, enabled):
-        self.atlas.put_host("probe", self.answers.ports[0], host_id="a", enabled=enabled)
-
-    def measure(self, port, pause):
-        """Milliseconds from write to changed answer, sorted."""
-        times = []
-        for number in range(CHANGES + 4):
-            enabled = number % 2 == 1
-            time.sleep(pause * random.uniform(1, 1.5))
-            start = time.perf_counter()
-            self.switch(enabled)
-            self.answers.wait(port, "one" if enabled else "two")
-            times.append((time.perf_counter() - start) * 1000)
-        self.answers.hang_up()
-        return sorted(times[4:])
-
-
-def p99(times):
-    return times[math.ceil(len(times) * 0.99) - 1]
-
-
-def run_quietly(hatlas, zookeeper, root, **more):
-    settings = {"services": UNCHECKED, "log": {"level": "info"}, **more}
-    return hatlas.configure(sources=[{"zookeeper": zookeeper.address, "root": root}],
-                            **settings).run()
-
-
-def measure_hatlas(folder, zookeeper, probe, pause, **more):
-    hatlas = parts.Hatlas(folder)
-    run_quietly(hatlas, zookeeper, probe.atlas.root, **more)
-    try:
-        hatlas.wait_answer("probe", "one")
-        times = probe.measure(hatlas.port, pause)
-        time.sleep(2)  # the file follows
-        return times, hatlas.reloads(), hatlas
-    finally:
-        hatlas.close()
-
-
-def measure_watcher(hatlas, zookeeper, probe, pause):
-    """The watcher drives a HAProxy on the config that hatlas has left."""
-    haproxy = subprocess.Popen(["haproxy", "-W", "-db", "-f", str(hatlas.config)])
-    watcher = subprocess.Popen(
-        ["/usr/bin/python3", str(FOLDER / "watcher.py"), zookeeper.address,
-         probe.atlas.path("services"), str(hatlas.socket)],
-        stdout=subprocess.PIPE, text=True)
-    try:
-        hatlas.wait_answer("probe", "one")
-        if watcher.stdout.readline() != "ready\n":
-            raise AssertionError("the watcher did not start")
-        return probe.measure(hatlas.port, pause)
-    finally:
-        for process in (watcher, haproxy):
+        for process in (self.watcher, self.haproxy):
             process.kill()
             process.wait()
-        watcher.stdout.close()
-        parts.kill_processes_of(hatlas.folder)
+        self.watcher.stdout.close()
+        parts.kill_processes_of(self.folder)
 
 
-def bench_change(table, folder, zookeeper, atlas):
+def measure_turns(rivals, times):
+    """Milliseconds of each of some (probe, port), turn by turn."""
+    for probe, port in rivals:
+        parts.wait_for(lambda p=probe, at=port: p.ask(at) == "one", "HAProxy")
+    took = [[] for _ in rivals]
+    for number in range(WARM_UP + times):
+        for (probe, port), mine in zip(rivals, took):
+            time.sleep(0.15 * random.uniform(1, 1.5))
+            took_now = probe.turn(port)
+            if number >= WARM_UP:
+                mine.append(took_now)
+    for probe, _ in rivals:
+        probe.hang_up()
+    return took
+
+
+@contextlib.contextmanager
+def beside_watcher(folder, zookeeper, client, root, bare_root):
+    """hatlas, and with it the rivals for measure_turns(): it and the bare watcher, each with
+    a copy of the registry, so that a change wakes only one of them."""
+    with contextlib.ExitStack() as stack:
+        answers = common.Answers(folder / "answers")
+        stack.callback(answers.close)
+        probes = []
+        for at in (root, bare_root):
+            atlas = parts.Atlas(client, at)
+            probes.append(common.Probe(atlas, answers))
+            stack.callback(atlas.remove_service, "probe")
+        hatlas = common.run_hatlas(folder / "hatlas", zookeeper, root)
+        stack.callback(hatlas.close)
+        watcher = Watcher(folder / "bare", zookeeper, bare_root)
+        stack.callback(watcher.close)
+        yield hatlas, [(probes[0], hatlas.port), (probes[1], watcher.port)]
+
+
+def add_turns(table, what, own, bare):
+    table.add(what, statistics.median(own), "ms",
+              ("bare watcher", statistics.median(bare)), f"median of {len(own)}")
+    table.add(f"{what}, p99", common.p99(own), "ms", ("bare watcher", common.p99(bare)))
+
+
+def bench_change(table, folder, zookeeper, client):
     """From the write of a znode to the first answer by it, through HAProxy."""
-    answers = Answers(folder / "answers")
+    common.fill(client, "/bare", 1000, 5)
+    with beside_watcher(folder, zookeeper, client, "/atlas", "/bare") as (hatlas, rivals):
+        own, bare = measure_turns(rivals, CHANGES)
+        time.sleep(2)  # the file follows
+        reloads = hatlas.reloads()
+    add_turns(table, "write to answer, Runtime API", own, bare)
+    table.add(f"reloads in {CHANGES} changes", reloads)
+    answers = common.Answers(folder / "answers-of-reloads")
+    probe = common.Probe(parts.Atlas(client, "/atlas"), answers)
+    hatlas = common.run_hatlas(folder / "reloads", zookeeper, "/atlas",
+                               apply={"runtime": False})
     try:
-        probe = Probe(atlas, answers)
-        runtime, reloads, hatlas = measure_hatlas(folder / "change", zookeeper, probe, 0.3)
-        probe.switch(True)
-        bare = measure_watcher(hatlas, zookeeper, probe, 0.3)
-        probe.switch(True)
-        reload, _, _ = measure_hatlas(folder / "reloads", zookeeper, probe, 0.3,
-                                      apply={"runtime": False})
+        hatlas.wait_answer("probe", "one")
+        took, = measure_turns([(probe, hatlas.port)], CHANGES)
+        check, _ = common.milliseconds(lambda: parts.haproxy_accepts(hatlas.config))
     finally:
+        hatlas.close()
         answers.close()
-        atlas.remove_service("probe")
-    limit = statistics.median(bare)
-    ratio = statistics.median(runtime) / limit
-    size = f"median of {CHANGES} (p99)"
-    table.add(f"bare kazoo watcher: write to answer, {size}",
-              f"{limit:.1f} ms ({p99(bare):.1f})")
-    table.add(f"write to answer, by the Runtime API, {size}",
-              f"{statistics.median(runtime):.1f} ms ({p99(runtime):.1f})",
-              "1.5 of the watcher", ratio, ratio <= 1.5)
-    table.add("reloads in that", f"{reloads}", "0", ok=reloads == 0)
-    table.add(f"write to answer, by reloads, {size}",
-              f"{statistics.median(reload):.0f} ms ({p99(reload):.0f})")
+        probe.atlas.remove_service("probe")
+    table.add("write to answer, by reload", statistics.median(took), "ms",
+              ("haproxy -c", check), f"median of {CHANGES}")
+    table.add("write to answer, by reload, p99", common.p99(took), "ms")
 
 
 # --- storm
-
-
-def processor_seconds(pid):
-    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Storm:
@@ -227,17 +170,18 @@ class Storm:
                 if value is not None or key in expected}
 
 
-def bench_storm(table, folder, zookeeper, atlas, services):
+def bench_storm(table, folder, zookeeper, client):
     """2,000 changes of hosts in 10 s over 200 services of the 1,000."""
     count, seconds = 2000, 10
-    hatlas = parts.Hatlas(folder / "storm")
-    storm = Storm(atlas, services)
-    run_quietly(hatlas, zookeeper, atlas.root, status={"enabled": False})
+    atlas = common.fill(client, "/storm", 1000, 5)
+    hatlas = common.run_hatlas(folder / "storm", zookeeper, atlas.root,
+                               status={"enabled": False})
+    storm = Storm(atlas, common.services(200, 5))
     try:
         parts.wait_for(lambda: hatlas.count("applied"), "the first apply")
         parts.wait_for(lambda: storm.actual(hatlas) == storm.expected(), "HAProxy")
         time.sleep(4)  # so that the cache is written
-        reloads, cpu = hatlas.reloads(), processor_seconds(hatlas.process.pid)
+        reloads, cpu = hatlas.reloads(), common.processor_ms(hatlas.process.pid)
         start = time.perf_counter()
         futures = []
         for number in range(count):
@@ -249,25 +193,26 @@ def bench_storm(table, folder, zookeeper, atlas, services):
         parts.wait_for(lambda: storm.actual(hatlas) == storm.expected(), "the storm's end")
         settled = time.perf_counter() - last
         time.sleep(1)  # the file follows, and counts too
-        cpu = processor_seconds(hatlas.process.pid) - cpu
+        cpu = common.processor_ms(hatlas.process.pid) - cpu
         reloads = hatlas.reloads() - reloads
     finally:
         hatlas.close()
-    size = f"{count:,} changes in {last - start:.0f} s over {len(services)} services"
-    table.add(f"storm, {size}: reloads", f"{reloads}", "0", ok=reloads == 0)
-    table.add("storm: processor time of hatlas", f"{cpu:.2f} s")
-    table.add("storm: until HAProxy has the last change", f"{settled * 1000:.0f} ms")
+    table.add("reloads in the storm", reloads, "",
+              note=f"{count:,} changes in {last - start:.0f} s over 200 services")
+    table.add("storm: processor time of hatlas", cpu / 1000, "s")
+    table.add("storm: until HAProxy has the last change", settled * 1000, "ms")
 
 
 # --- reloads
 
 
-def bench_reload(table, folder, zookeeper, atlas):
+def bench_reload(table, folder, zookeeper, client):
     """100 reloads while wrk keeps 32 connections busy."""
+    atlas = common.fill(client, "/few", 10, 5)
     backend = parts.FastBackend(folder / "fast")
-    hatlas = parts.Hatlas(folder / "reload")
     atlas.put_host("fast", backend.port)
-    run_quietly(hatlas, zookeeper, atlas.root, apply={"runtime": False})
+    hatlas = common.run_hatlas(folder / "reload", zookeeper, atlas.root,
+                               apply={"runtime": False})
     try:
         hatlas.wait_answer("fast", "fast")
         before = hatlas.reloads()
@@ -290,10 +235,12 @@ def bench_reload(table, folder, zookeeper, atlas):
     failed = sum(int(number) for line in report.splitlines()
                  if "Socket errors" in line or "Non-2xx" in line
                  for number in re.findall(r"\d+", line.partition("2xx or 3xx")[2] or line))
-    answered = re.search(r"(\d+) requests in", report).group(1)
-    table.add(f"{reloads} reloads under wrk, 32 connections: failed requests",
-              f"{failed} of {int(answered):,}", "0", ok=failed == 0)
-    table.add("the same: one reload", f"{took / reloads * 1000:.0f} ms")
+    answered = int(re.search(r"(\d+) requests in", report).group(1))
+    if not answered:
+        raise AssertionError(report)
+    table.add(f"failed requests in {reloads} reloads", failed,
+              note=f"of {answered:,}, 32 connections")
+    table.add("one reload under that load", took / reloads * 1000, "ms")
 
 
 # --- instructions
@@ -302,7 +249,7 @@ def bench_reload(table, folder, zookeeper, atlas):
 def build_preload(folder):
     library = folder / "pidfd.so"
     subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", str(library),
-                    str(FOLDER / "pidfd.c")], check=True)
+                    str(common.FOLDER / "pidfd.c")], check=True)
     return library
 
 
@@ -312,17 +259,17 @@ def control(hatlas, what):
 
 
 def count_instructions(folder, zookeeper, atlas, answers):
-    """Of one change: read, rendered, planned, given to HAProxy, verified, written."""
+    """Of one change: read, rendered, planned, given to HAProxy, verified, written. In
+    millions. BENCH_KEEP names a folder for callgrind's own files."""
     changes = 4
-    hatlas = parts.Hatlas(folder)
+    folder.mkdir()
     out = folder / "callgrind"
-    hatlas.configure(sources=[{"zookeeper": zookeeper.address, "root": atlas.root}],
-                     services=UNCHECKED, log={"level": "info"}, status={"enabled": False})
-    hatlas.run(prefix=["env", f"LD_PRELOAD={build_preload(folder)}", "valgrind", "-q",
-                       "--tool=callgrind", "--instr-atstart=no",
-                       f"--callgrind-out-file={out}"])
+    probe = common.Probe(atlas, answers)
     server = f" 127.0.0.1:{answers.ports[0]} "
-    probe = Probe(atlas, answers)
+    hatlas = common.run_hatlas(
+        folder, zookeeper, atlas.root, status={"enabled": False},
+        prefix=["env", f"LD_PRELOAD={build_preload(folder)}", "valgrind", "-q",
+                "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"])
     try:
         parts.wait_for(lambda: hatlas.get("probe").body == "one", "HAProxy", 600)
         time.sleep(8)  # so that the cache is written
@@ -331,8 +278,8 @@ def count_instructions(folder, zookeeper, atlas, answers):
                 control(hatlas, "--instr=on")
             probe.switch(number % 2 == 1)
             parts.wait_for(lambda: any(
-                server in line and line.endswith(" disabled") == (number % 2 == 0)
-                for line in hatlas.config.read_text().splitlines()), "the file", 120)
+                server in line and line.endswith(" disabled") != probe.enabled
+                for line in hatlas.config.read_text().splitlines()), "the file", 240)
             time.sleep(1)
         control(hatlas, "--dump")
         text = pathlib.Path(f"{out}.1").read_text()
@@ -341,23 +288,21 @@ def count_instructions(folder, zookeeper, atlas, answers):
     finally:
         hatlas.kill()
         parts.kill_processes_of(folder)
+        atlas.remove_service("probe")
     total = re.search(r"^(?:summary|totals): (\d+)", text, re.M)
     return int(total.group(1)) / changes / 1e6
 
 
-def bench_cost(table, folder, zookeeper, fill):
+def bench_cost(table, folder, zookeeper, client):
     """Instructions of one change, by how many services there are."""
-    answers = Answers(folder / "answers-of-cost")
-    counts = {}
+    answers = common.Answers(folder / "answers-of-cost")
+    first = None
     try:
-        for services in (100, 1000, 10000):
-            atlas = fill(zookeeper.client(), f"/cost-{services}", services, 5)
-            counts[services] = count_instructions(folder / f"cost-{services}", zookeeper,
-                                                  atlas, answers)
+        for size in (100, 1000, 10000):
+            atlas = common.fill(client, f"/cost-{size}", size, 5)
+            count = count_instructions(folder / f"cost-{size}", zookeeper, atlas, answers)
+            table.add(f"one change, {size:,} x 5", count, "million instructions",
+                      ("at 100 x 5", first) if first else None)
+            first = first or count
     finally:
         answers.close()
-    for services, count in counts.items():
-        ratio = count / counts[100]
-        table.add(f"one change, {services:,} x 5: million instructions", f"{count:.1f}",
-                  "0.1 of the growth" if services > 100 else "",
-                  ratio / (services / 100) if services > 100 else None)

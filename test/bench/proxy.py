@@ -1,19 +1,16 @@
 """What the shipped template costs a request: requests a second and p99 through it, at 10 to
 10,000 services, beside two configs made by hand with one backend, turn by turn: a bare one,
-and one with the same retries, for which HAProxy copies each request. Then `haproxy -c`,
-reload and size of the config. HAProxy, wrk and the host have one thread each."""
+and one with the same retries, for which HAProxy copies each request. Then reload and
+`haproxy -c`. HAProxy, wrk and the host have one thread each."""
 import json
-import pathlib
 import re
 import signal
 import statistics
 import subprocess
-import sys
-import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-import parts  # noqa: E402
+import common
+import parts
 
 SIZES, ROUNDS, SECONDS, HOSTS = (10, 100, 1000, 10000), 5, 3, 5
 
@@ -45,7 +42,7 @@ class Proxy:
         self.process = subprocess.Popen(
             ["haproxy", "-W", "-S", str(self.socket), "-f", str(config)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-        parts.wait_for(lambda: self.worker(), "HAProxy")
+        parts.wait_for(self.worker, "HAProxy")
 
     def worker(self):
         found = re.search(r"^(\d+)\s+worker\s+0", parts.ask_unix(self.socket, "show proc"),
@@ -69,7 +66,7 @@ def wrk(port, service):
          f"Runscope-Service: {service}", f"http://127.0.0.1:{port}/"],
         text=True, capture_output=True, check=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
-        raise SystemExit(said)
+        raise AssertionError(said)
     number, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", said).groups()
     p99 = float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
     return float(re.search(r"Requests/sec:\s+([\d.]+)", said).group(1)), p99
@@ -78,10 +75,8 @@ def wrk(port, service):
 def cluster(folder, count, host):
     """That many services; only the last has a host that is there, and only it is checked:
     what checks cost depends on nothing here."""
-    services = {f"service-{number:05}": {
-        "check": {"type": "none"},
-        "hosts": [{"host": f"10.{number >> 8}.{number & 255}.{each}", "port": 8000}
-                  for each in range(1, HOSTS + 1)]} for number in range(count)}
+    services = {name: {"check": {"type": "none"}, "hosts": hosts}
+                for name, hosts in common.services(count, HOSTS).items()}
     last = f"service-{count - 1:05}"
     services[last] = {"hosts": [{"host": "127.0.0.1", "port": host}]}
     path = folder / "cluster.yaml"
@@ -90,7 +85,6 @@ def cluster(folder, count, host):
 
 
 def shipped(folder, count, host):
-    folder.mkdir()
     hatlas = parts.Hatlas(folder)
     path, last = cluster(folder, count, host)
     hatlas.configure(sources=[{"file": str(path)}],
@@ -99,60 +93,45 @@ def shipped(folder, count, host):
                      haproxy={"threads": 1, "socket": str(hatlas.socket)})
     done = hatlas.command("render", "--write")
     if done.returncode:
-        raise SystemExit(done.stderr)
-    start = time.perf_counter()
-    good, message = parts.haproxy_accepts(hatlas.config)
-    checked = (time.perf_counter() - start) * 1000
-    if not good:
-        raise SystemExit(message)
-    return hatlas, last, checked, hatlas.config.stat().st_size / count
+        raise AssertionError(done.stderr)
+    return hatlas, last
 
 
 def by_hand(folder, name, host, more):
     """A running HAProxy with one backend."""
-    own, port = folder / name, parts.free_port()
-    own.mkdir()
+    own, port = common.subfolder(folder, name), parts.free_port()
     (own / "h.cfg").write_text(BY_HAND.format(port=port, host=host, more=more,
                                               socket=own / "b.sock"))
     return Proxy(own / "h.cfg", port, own)
 
 
-def measure(folder, count, host):
-    hatlas, last, checked, size = shipped(folder, count, host)
+def measure(table, folder, count, host):
+    hatlas, last = shipped(folder, count, host)
     proxies = [Proxy(hatlas.config, hatlas.port, folder),
                by_hand(folder, "bare", host, ""), by_hand(folder, "same", host, RETRIES)]
-    parts.wait_for(lambda: hatlas.get(None, headers={"Runscope-Service": last}).status
-                   == 200, "an answer")
-    runs = [[wrk(proxy.port, last) for proxy in proxies] for _ in range(ROUNDS)]
-    reloaded = statistics.median(proxies[0].reload() for _ in range(3))
-    for proxy in proxies:
-        proxy.stop()
-
-    def median(which, what):
-        return statistics.median(run[which][what] for run in runs)
-
-    def ratio(which):
-        return statistics.median(run[0][0] / run[which][0] for run in runs)
-    print(f"| {count:,} | {median(0, 0):,.0f} | {ratio(1):.2f} | {ratio(2):.2f} "
-          f"| {median(0, 1):.2f} | {median(1, 1):.2f} | {checked:.0f} | {reloaded:.0f} "
-          f"| {size:.0f} |", flush=True)
-    return ratio(2)
-
-
-def main():
-    sizes = [int(word) for word in sys.argv[1:]] or SIZES
-    with tempfile.TemporaryDirectory(prefix="hatlas-bench-") as name:
-        folder = pathlib.Path(name)
-        host = parts.FastBackend(folder / "host")
-        print(f"| services ({HOSTS} hosts each) | requests/s | of a bare config | of one with "
-              "retries | p99 ms | bare, p99 ms | haproxy -c ms | reload ms | bytes a service |")
-        print("|---|---|---|---|---|---|---|---|---|")
-        try:
-            ratios = [measure(folder / str(count), count, host.port) for count in sizes]
-        finally:
-            host.close()
-    sys.exit(min(ratios) < 0.9)
+    try:
+        parts.wait_for(lambda: hatlas.get(None, headers={"Runscope-Service": last}).status
+                       == 200, "an answer")
+        runs = [[wrk(proxy.port, last) for proxy in proxies] for _ in range(ROUNDS)]
+        reloaded = statistics.median(proxies[0].reload() for _ in range(3))
+    finally:
+        for proxy in proxies:
+            proxy.stop()
+    checked, _ = common.milliseconds(lambda: parts.haproxy_accepts(hatlas.config))
+    (rate, p99), (bare, bare_p99), (same, _) = [
+        [statistics.median(run[which][what] for run in runs) for what in (0, 1)]
+        for which in range(3)]
+    size = f"{count:,} services"
+    table.add(f"requests/s, {size}", rate, peer=("by hand, same retries", same))
+    table.add(f"requests/s, bare, {size}", rate, peer=("by hand, bare", bare))
+    table.add(f"requests' p99, {size}", p99, "ms", ("by hand, bare", bare_p99))
+    table.add(f"a reload of HAProxy, {size}", reloaded, "ms", ("haproxy -c", checked))
 
 
-if __name__ == "__main__":
-    main()
+def bench_requests(table, folder, *_):
+    host = parts.FastBackend(folder / "host")
+    try:
+        for count in SIZES:
+            measure(table, common.subfolder(folder, str(count)), count, host.port)
+    finally:
+        host.close()
