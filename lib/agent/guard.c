@@ -15,8 +15,12 @@ struct guard {
     const struct settings *settings;
     const struct catalog *served; /* what the last call returned */
     const struct catalog *given;  /* what it was given: served but not given is held */
-    int64_t held_since;           /* 0: nothing is held */
-    uint64_t confirmed_at;        /* reads that confirm; 0: not asked for yet */
+    int64_t served_at;            /* when the last call was */
+    const struct catalog *before; /* served one grace time ago, or up to two */
+    const struct catalog *next;   /* what `before` will be */
+    int64_t next_at;
+    int64_t held_since;    /* 0: nothing is held */
+    uint64_t confirmed_at; /* reads that confirm; 0: not asked for yet */
 };
 
 struct guard *guard_new(const struct settings *settings) {
@@ -35,10 +39,30 @@ void guard_free(struct guard *guard) {
 void guard_reset(struct guard *guard) {
     catalog_unref(guard->served);
     catalog_unref(guard->given);
+    catalog_unref(guard->before);
+    catalog_unref(guard->next);
     guard->served = NULL;
     guard->given = NULL;
+    guard->before = NULL;
+    guard->next = NULL;
     guard->held_since = 0;
     guard->confirmed_at = 0;
+}
+
+static int64_t grace_of(const struct guard *guard) {
+    return guard->settings->guard.grace * 1000;
+}
+
+/* Losses are counted since a grace time ago, because what breaks slowly is broken too. */
+static void move_window(struct guard *guard, int64_t now) {
+    bool was_quiet = now - guard->served_at >= grace_of(guard);
+    if (guard->next && now - guard->next_at < grace_of(guard))
+        return;
+    catalog_unref(guard->before);
+    guard->before = catalog_ref(was_quiet || !guard->next ? guard->served : guard->next);
+    catalog_unref(guard->next);
+    guard->next = catalog_ref(guard->served);
+    guard->next_at = now;
 }
 
 /* Finds the service of that name from place `at` on, which moves there; NULL if there is
@@ -93,11 +117,23 @@ static bool too_many(const struct guard *guard, size_t lost, size_t of) {
     return lost * 100 > of * (size_t)guard->settings->guard.max_loss;
 }
 
+/* Whether too few are left of what there was. Those that others replaced are not missed:
+ * that is how a service is deployed anew. */
+static bool shrank(const struct guard *guard, size_t before, size_t left) {
+    return left < before && too_many(guard, before - left, before);
+}
+
+static size_t hosts_before(const struct guard *guard, const char *name) {
+    const struct service *service = catalog_find(guard->before, name);
+    return service ? service->host_count : 0;
+}
+
 /* Whether what became of one service is not to be believed yet. */
 static bool suspicious(const struct guard *guard, const struct service *old,
                        const struct service *new) {
     size_t lost = old == new ? 0 : lost_hosts(old, new);
     return lost && (!new->host_count || too_many(guard, lost, old->host_count) ||
+                    shrank(guard, hosts_before(guard, new->name), new->host_count) ||
                     still_held(guard, old, new));
 }
 
@@ -140,8 +176,8 @@ static void pass_service(struct guard *guard, struct result *result,
         return;
     }
     problems_add(problems, new->name,
-                 "%zu of %zu hosts vanished at once; they are kept until a second full "
-                 "read confirms it",
+                 "%zu of %zu hosts vanished, too many within guard.grace; they are kept "
+                 "until a second full read confirms it",
                  lost_hosts(old, new), old->host_count);
     result->held++;
     add(result, keep_hosts(old, new));
@@ -161,10 +197,14 @@ static void pass_vanished(struct guard *guard, struct result *result,
         vanished += missing;
         held = held || (missing && !catalog_find(guard->given, service->name));
     }
-    if (!vanished || (catalog->service_count && !held &&
-                      !too_many(guard, vanished, served->service_count)))
+    if (!vanished ||
+        (catalog->service_count && !held &&
+         !too_many(guard, vanished, served->service_count) &&
+         !shrank(guard, guard->before->service_count, catalog->service_count)))
         return;
-    problems_add(problems, "", "%zu of %zu services vanished at once; they are kept %s",
+    problems_add(problems, "",
+                 "%zu of %zu services vanished, too many within guard.grace; they are "
+                 "kept %s",
                  vanished, served->service_count,
                  catalog->service_count ? "until a second full read confirms it"
                                         : "until the registry has services again, or "
@@ -188,6 +228,7 @@ static const struct catalog *hold_back(struct guard *guard, const struct catalog
                                        int64_t now, struct problems *problems) {
     struct result result = {0};
     size_t at = 0;
+    move_window(guard, now);
     for (size_t i = 0; i < catalog->service_count; i++) {
         const struct service *new = catalog->services[i];
         pass_service(guard, &result, walk_to(guard->served, &at, new), new, problems);
@@ -218,13 +259,14 @@ const struct catalog *guard_pass(struct guard *guard, const struct catalog *cata
     catalog_unref(guard->given);
     guard->served = catalog_ref(passed);
     guard->given = catalog_ref(catalog);
+    guard->served_at = now;
     return passed;
 }
 
 int64_t guard_confirm_at(const struct guard *guard) {
     if (!guard->held_since || guard->confirmed_at || !guard->given->service_count)
         return 0;
-    return guard->held_since + guard->settings->guard.grace * 1000;
+    return guard->held_since + grace_of(guard);
 }
 
 void guard_confirming(struct guard *guard, uint64_t reads) {

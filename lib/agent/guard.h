@@ -18,7 +18,8 @@ void guard_free(struct guard *guard);
 /* Takes the registry's catalog, as it was read with `reads` full reads done so far, and
  * returns the one to serve, as a new reference: the same, but for services that lost
  * their last host, or more than guard.max_loss of their hosts or of all services, since
- * the last call. What is kept is named in the problems. A registry without any service is
+ * the last call or, not counting those that others replaced, within about guard.grace.
+ * What is kept is named in the problems. A registry without any service is
  * never believed, however often it is read. Times are microseconds
  * (clock_usec). */
 const struct catalog *guard_pass(struct guard *guard, const struct catalog *catalog,

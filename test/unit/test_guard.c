@@ -9,6 +9,8 @@
 /* cmocka.h needs the four above before it. */
 #include <cmocka.h>
 
+static const int64_t grace = 30000000; /* microseconds */
+
 static struct settings settings = {.guard = {true, 50, 30000}};
 
 static const struct catalog *parse(const char *text) {
@@ -53,9 +55,50 @@ static void test_small_losses_pass(void **state) {
     struct guard *guard = guard_new(&settings);
     assert_string_equal(pass(guard, four, 1, 10), "3/4");
     assert_string_equal(pass(guard, two, 1, 20), "3/2");
-    assert_string_equal(pass(guard, one, 1, 30), "3/1");
-    assert_string_equal(pass(guard, fewer, 1, 40), "2/4");
+    assert_string_equal(pass(guard, one, 1, 20 + 2 * grace), "3/1");
+    assert_string_equal(pass(guard, fewer, 1, 30 + 2 * grace), "2/4");
     assert_int_equal(guard_confirm_at(guard), 0);
+    guard_free(guard);
+}
+
+static void test_small_losses_add_up(void **state) {
+    (void)state;
+    static const char three[] =
+        "services: {s: {hosts: [" A "," B "," C "]}, t: {}, u: {}}";
+    struct guard *guard = guard_new(&settings);
+    pass(guard, four, 1, 10);
+    assert_string_equal(pass(guard, three, 1, 3 * grace), "3/3");
+    assert_string_equal(pass(guard, two, 1, 3 * grace + grace / 2), "3/2");
+    assert_string_equal(pass(guard, one, 1, 3 * grace + grace * 2 / 3), "3/2 held");
+    assert_int_equal(guard_confirm_at(guard), 4 * grace + grace * 2 / 3);
+    assert_string_equal(pass(guard, two, 1, 4 * grace), "3/2");
+    /* What was gone two grace times ago is no news. */
+    assert_string_equal(pass(guard, one, 1, 7 * grace), "3/1");
+    guard_free(guard);
+}
+
+static void test_losses_of_services_add_up(void **state) {
+    (void)state;
+    struct guard *guard = guard_new(&settings);
+    pass(guard, four, 1, 10);
+    assert_string_equal(pass(guard, fewer, 1, 20), "2/4");
+    static const char last[] = "services: {s: {hosts: [" A "," B "," C "," D "]}}";
+    assert_string_equal(pass(guard, last, 1, 30), "2/4 held");
+    guard_free(guard);
+}
+
+static void test_replaced_one_by_one(void **state) {
+    (void)state;
+    static const char *const steps[] = {
+        "services: {s: {hosts: [" A "," B "]}, t: {}, u: {}}",
+        "services: {s: {hosts: [" A "," B "," C "]}, t: {}, u: {}}",
+        "services: {s: {hosts: [" B "," C "]}, t: {}, u: {}}",
+        "services: {s: {hosts: [" B "," C "," D "]}, t: {}, u: {}}",
+        "services: {s: {hosts: [" C "," D "]}, t: {}, u: {}}",
+    };
+    struct guard *guard = guard_new(&settings);
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        assert_null(strstr(pass(guard, steps[i], 1, (int64_t)i * 10), "held"));
     guard_free(guard);
 }
 
@@ -144,6 +187,9 @@ static void test_allow_turns_it_off(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small_losses_pass),
+        cmocka_unit_test(test_small_losses_add_up),
+        cmocka_unit_test(test_losses_of_services_add_up),
+        cmocka_unit_test(test_replaced_one_by_one),
         cmocka_unit_test(test_last_host_stays_until_confirmed),
         cmocka_unit_test(test_many_at_once_stay),
         cmocka_unit_test(test_new_hosts_join_what_is_held),
