@@ -302,7 +302,7 @@ int template_on_error(lua_State *L) {
     }
     (void)lua_getinfo(L, "Sl", &at);
     (void)snprintf(where, sizeof where, "%s:%d", at.source + 1, at.currentline);
-    if (run->failed) {
+    if (run->failed && run->error->where[0]) {
         buffer_printf(&message, "%s (included from %s)", inner, where);
         (void)snprintf(where, sizeof where, "%.255s", run->error->where);
     } else {
