@@ -108,18 +108,19 @@ static bool next_line(const char **rest, struct config_line *line) {
     return true;
 }
 
-/* Whether `word` is the twin's but for a value of its own in one place. */
-static bool stands_for(const char *word, const char *twin) {
-    for (size_t i = 0; i < STAND_INS; i++) {
-        const char *value = stand_ins[i].value;
-        const char *at = strstr(twin, value);
-        if (!at)
+/* Whether `word` is the twin's, but for the service's own value in one place. */
+static bool stands_for(const char *word, const char *twin,
+                       const struct service *service) {
+    for (size_t i = 0; service && i < STAND_INS; i++) {
+        const struct stand_in *known = &stand_ins[i];
+        const char *at = strstr(twin, known->value);
+        const char *value = json_string_value(
+            json_object_get(json_object_get(service->fields, known->object), known->key));
+        if (!at || !value)
             continue;
-        size_t before = (size_t)(at - twin);
-        const char *after = at + strlen(value);
-        size_t len = strlen(word), tail = strlen(after);
-        return len >= before + tail && !strncmp(word, twin, before) &&
-               !strcmp(word + len - tail, after);
+        size_t before = (size_t)(at - twin), len = strlen(value);
+        return !strncmp(word, twin, before) && !strncmp(word + before, value, len) &&
+               !strcmp(word + before + len, at + strlen(known->value));
     }
     return false;
 }
@@ -128,25 +129,43 @@ static bool is_number(const char *word) {
     return *word && !word[strspn(word, "0123456789")];
 }
 
-static bool same_word(const struct config_line *a, const struct config_line *b,
-                      size_t i) {
-    if (!strcmp(a->words[i], b->words[i]) || stands_for(a->words[i], b->words[i]))
+static bool same_word(const struct config_line *a, const struct config_line *b, size_t i,
+                      const struct service *service) {
+    if (!strcmp(a->words[i], b->words[i]) ||
+        stands_for(a->words[i], b->words[i], service))
         return true;
     return i && !strcmp(a->words[i - 1], "id") && is_number(a->words[i]) &&
            is_number(b->words[i]);
 }
 
-void expect_same_words(const char *config, const char *twin) {
+/* The service whose section that is, and whether it is the one for panics. */
+static const struct service *service_of(const struct catalog *catalog, const char *name,
+                                        bool *panic) {
+    static const char mark[] = ":panic";
+    size_t len = strlen(name), tail = sizeof mark - 1;
+    *panic = len > tail && !strcmp(name + len - tail, mark);
+    char *own = mem_strndup(name, *panic ? len - tail : len);
+    const struct service *service = catalog_find(catalog, own);
+    free(own);
+    return service;
+}
+
+void expect_same_words(const char *config, const char *twin,
+                       const struct catalog *catalog) {
     static struct config_line a, b;
+    const struct service *service = NULL;
     const char *rest = config;
     const char *twin_rest = twin;
+    bool panic;
     while (next_line(&rest, &a)) {
         fuzz_require(next_line(&twin_rest, &b), "a line too much: %s", a.words[0]);
         fuzz_require(a.count == b.count && a.indented == b.indented,
                      "%zu words instead of %zu: %s", a.count, b.count,
                      a.count ? a.words[0] : "");
+        if (a.count && !a.indented)
+            service = service_of(catalog, a.count > 1 ? a.words[1] : "", &panic);
         for (size_t i = 0; i < a.count; i++)
-            fuzz_require(same_word(&a, &b, i), "%s: \"%s\" in place of \"%s\"",
+            fuzz_require(same_word(&a, &b, i, service), "%s: \"%s\" in place of \"%s\"",
                          a.words[0], a.words[i], b.words[i]);
     }
     fuzz_require(!*twin_rest, "a line is missing: %s", twin_rest);
@@ -190,18 +209,6 @@ static const char *text_of(const struct service *service, const char *key,
 
 static bool is_http(const struct service *service) {
     return !strcmp(text_of(service, "mode", "http"), "http");
-}
-
-/* The service whose section that is, and whether it is the one for panics. */
-static const struct service *service_of(const struct catalog *catalog, const char *name,
-                                        bool *panic) {
-    static const char mark[] = ":panic";
-    size_t len = strlen(name), tail = sizeof mark - 1;
-    *panic = len > tail && !strcmp(name + len - tail, mark);
-    char *own = mem_strndup(name, *panic ? len - tail : len);
-    const struct service *service = catalog_find(catalog, own);
-    free(own);
-    return service;
 }
 
 static void check_header(const struct config_line *line, const struct catalog *catalog,

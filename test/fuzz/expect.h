@@ -13,8 +13,9 @@ struct catalog *expect_twin(const struct catalog *catalog);
 void expect_sections(const char *config, const struct catalog *catalog);
 
 /* Requires that the config and the one of the twin have the same lines of the same words,
- * but for those that hold a value of the twin. */
-void expect_same_words(const char *config, const char *twin);
+ * but for the service's own value where the twin has its. */
+void expect_same_words(const char *config, const char *twin,
+                       const struct catalog *catalog);
 
 /* The same for the other templates. */
 void expect_map(const char *map, const struct catalog *catalog);

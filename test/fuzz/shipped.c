@@ -177,7 +177,7 @@ static void check_catalog(const struct variant *variant, const struct catalog *c
     char *hosts = render(variant, "hosts", catalog);
     keep(config);
     expect_sections(config, catalog);
-    expect_same_words(config, twin_config);
+    expect_same_words(config, twin_config, catalog);
     expect_map(map, catalog);
     expect_hosts(hosts);
     check_plan(config, twin_config);
