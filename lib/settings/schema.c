@@ -18,7 +18,7 @@ static const char *const routing_modes[] = {"acl", "map", "auto", NULL};
 static const char *const checks[] = {"haproxy", "none", NULL};
 static const char *const controls[] = {"supervise", "master-socket", "systemd", "command",
                                        NULL};
-static const char *const resolve_modes[] = {"start", "dns", NULL};
+static const char *const resolve_modes[] = {"start", "dns", "later", NULL};
 static const char *const request_log_formats[] = {"json", "haproxy", NULL};
 static const char *const empty_service[] = {"keep", "allow", NULL};
 static const char *const log_levels[] = {"error", "warning", "notice",
@@ -164,7 +164,9 @@ static const struct schema haproxy_rows[] = {
     {"maxconn", SCHEMA_INT, .min = 1, .max = 10000000,
      .text = "its connections at once; default: what its limits allow"},
     {"resolve", SCHEMA_CHOICE, "\"start\"", .choices = resolve_modes,
-     .text = "when names of hosts are looked up: at the start, or always anew"},
+     .text = "names of hosts: looked up once, at the start and anew, or anew only"},
+    {"nameserver", SCHEMA_ADDRESS,
+     .text = "resolve dns, later: who is asked; default: by /etc/resolv.conf"},
     {"ca", SCHEMA_PATH, "\"@system-ca\"",
      .text = "file with the authorities that sign the certificates of hosts"},
     {"ca_files", SCHEMA_MAP_OF_TEXT, "{}",

@@ -32,7 +32,7 @@ static const char default_options[] =
     "            tcp_address: 127.0.0.1, tcp_port_min: 1024, tcp_port_max: 65535}\n"
     "  haproxy: {socket: /tmp/hatlas-test.sock, hard_stop_after: 15m,\n"
     "            stats: '127.0.0.1:8404', user: null, group: null, threads: null,\n"
-    "            maxconn: null, resolve: start, ca: '@system-ca', ca_files: {},\n"
+    "            maxconn: null, resolve: start, nameserver: null, ca: '@system-ca', ca_files: {},\n"
     "            error_files: {}, cache_size: 64, log: null, log_format: json}\n"
     "  outputs: {haproxy.cfg: /run/hatlas/haproxy.cfg,\n"
     "            services.map: /run/hatlas/services.map, hosts: /etc/hosts.d/atlas}\n"

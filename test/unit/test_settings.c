@@ -590,6 +590,7 @@ static void globals(void **state) {
         "  master_socket: /run/hatlas/haproxy-master.sock, hard_stop_after: 15m,\n"
         "  reload_timeout: 10s, stop_timeout: 30s, stats: \"127.0.0.1:8404\",\n"
         "  user: null, group: null, threads: null, maxconn: null, resolve: start,\n"
+        "  nameserver: null,\n"
         "  ca: \"@system-ca\", ca_files: {}, error_files: {}, cache_size: 64,\n"
         "  log: null, log_format: json}\n"
         "outputs: {haproxy.cfg: /a, t: /b}\n";
