@@ -41,7 +41,7 @@ void fuzz_split(const uint8_t *data, size_t size, char **parts, size_t count) {
 
 void fuzz_require_clean(const char *text, const char *what) {
     fuzz_require(!text || text_is_clean(text, strlen(text)), "%s is not clean: \"%s\"",
-                 what, text);
+                 what, text ? text : "");
 }
 
 void fuzz_require_error(const struct error *error) {

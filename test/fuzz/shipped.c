@@ -101,7 +101,7 @@ static void read_line(const struct record_format *format, char *line,
 }
 
 static struct catalog *make_catalog(struct gathered *gathered, size_t count) {
-    const struct service *services[SERVICES_MAX];
+    const struct service *services[SERVICES_MAX] = {NULL};
     struct problems problems = {0};
     for (size_t i = 0; i < count; i++) {
         struct gathered *from = &gathered[i];
