@@ -123,7 +123,7 @@ const struct schema service_schema[] = {
     {"port", SCHEMA_INT, .min = 1, .max = 65535,
      .text = "tcp: the local port it is reached on"},
     {"balance", SCHEMA_CHOICE, "\"roundrobin\"", .choices = balances,
-     .text = "how hosts are chosen (HAProxy: balance)"},
+     .text = "how hosts are chosen (HAProxy: balance); uri: http"},
     {"check", SCHEMA_OBJECT, "{}", .rows = check_schema, .text = "health checks"},
     {"agent", SCHEMA_OBJECT, "{}", .rows = agent_schema,
      .text = "agents on the hosts that tell their load or state (HAProxy: agent-check)"},

@@ -32,8 +32,9 @@ static const char default_options[] =
     "            tcp_address: 127.0.0.1, tcp_port_min: 1024, tcp_port_max: 65535}\n"
     "  haproxy: {socket: /tmp/hatlas-test.sock, hard_stop_after: 15m,\n"
     "            stats: '127.0.0.1:8404', user: null, group: null, threads: null,\n"
-    "            maxconn: null, resolve: start, nameserver: null, ca: '@system-ca', ca_files: {},\n"
-    "            error_files: {}, cache_size: 64, log: null, log_format: json}\n"
+    "            maxconn: null, resolve: start, nameserver: null, ca: '@system-ca',\n"
+    "            ca_files: {}, error_files: {}, cache_size: 64, log: null, log_format: "
+    "json}\n"
     "  outputs: {haproxy.cfg: /run/hatlas/haproxy.cfg,\n"
     "            services.map: /run/hatlas/services.map, hosts: /etc/hosts.d/atlas}\n"
     "  vars: {}\n";
@@ -872,7 +873,8 @@ static void run_shipped(const struct shape *shape) {
 }
 
 /* HAProxy accepts, without a warning, what the shipped templates make of many services
- * and of each kind of service alone. */
+ * and of each kind of service alone. test/e2e/test_smart_matrix.py has all pairs of what
+ * they can say. */
 static void test_shipped(void **state) {
     (void)state;
     static const size_t counts[] = {0, KINDS, 32, 33, 40, 1000};
@@ -883,9 +885,9 @@ static void test_shipped(void **state) {
             run_shipped(&(struct shape){counts[i], 0, near_switch ? HTTP_KINDS : KINDS,
                                         modes[j], "'127.0.0.1:8404'", i % SETUPS});
         }
-        for (size_t kind = 0; kind < KINDS; kind++)
+        for (size_t kind = j; kind < KINDS; kind += 3)
             run_shipped(
-                &(struct shape){1, kind, KINDS, modes[j], "null", (kind + j) % SETUPS});
+                &(struct shape){1, kind, KINDS, modes[j], "null", kind / 3 % SETUPS});
     }
 }
 
