@@ -26,13 +26,18 @@ static void *wait_for_end(void *arg) {
 int pidfd_open(pid_t pid, unsigned flags) {
     int ends[2];
     pthread_t thread;
-    struct watch *watch = malloc(sizeof *watch);
     (void)flags;
-    if (!watch || pipe2(ends, O_CLOEXEC) < 0)
+    if (pipe2(ends, O_CLOEXEC) < 0)
         return -1;
-    *watch = (struct watch){pid, ends[1]};
-    if (pthread_create(&thread, NULL, wait_for_end, watch) != 0)
+    struct watch *watch = malloc(sizeof *watch);
+    if (watch)
+        *watch = (struct watch){pid, ends[1]};
+    if (!watch || pthread_create(&thread, NULL, wait_for_end, watch) != 0) {
+        free(watch);
+        (void)close(ends[0]);
+        (void)close(ends[1]);
         return -1;
+    }
     (void)pthread_detach(thread);
     return ends[0];
 }
