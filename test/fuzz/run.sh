@@ -26,11 +26,12 @@ fuzz() {
     [ ! -f "test/fuzz/$target.dict" ] || options+=("-dict=test/fuzz/$target.dict")
     mkdir -p "$learnt"
     nice -n 19 "$build/test/fuzz/fuzz_$target" -max_total_time="$seconds" -timeout=120 \
+        -report_slow_units=120 \
         -rss_limit_mb=1500 -artifact_prefix="$build/$target." -print_final_stats=1 \
         "${options[@]}" "$learnt" "$known" >"$log" 2>&1 || true
     findings=$(grep -aoE "Test unit written to .*" "$log" | sed 's/.* //' || true)
     # The last line with figures, wherever the target ended.
-    awk -v target="$target" -v seconds="$seconds" -v findings="${findings:-none}" '
+    awk -v target="$target" -v findings="${findings:-none}" '
         /^#[0-9]+/ { count = substr($1, 2)
             for (i = 2; i < NF; i++) if ($i == "cov:") covered = $(i + 1) }
         /^stat::number_of_executed_units:/ { count = $2 }
@@ -39,6 +40,8 @@ fuzz() {
               count, rate, covered, findings }' "$log"
     if [ -n "$findings" ] || ! grep -aq '^stat::number_of_executed' "$log"; then
         grep -aE "^claim failed|ERROR: |SUMMARY: |runtime error: " "$log" || tail -n 5 "$log"
+        # For a machine whose files are gone afterwards: base64 -d | gunzip.
+        [ -z "$findings" ] || gzip -9 <"$findings" | base64
         return 1
     fi
 }
@@ -55,4 +58,4 @@ export ASAN_OPTIONS=quarantine_size_mb=16:${ASAN_OPTIONS:-}
 export build seconds
 export -f fuzz
 # shellcheck disable=SC2016 # the inner shell expands it
-printf '%s\n' "${targets[@]}" | xargs -n 1 -P "${FUZZ_JOBS:-2}" bash -c 'fuzz "$1"' fuzz
+printf '%s\n' "${targets[@]}" | xargs -n 1 -P "${FUZZ_JOBS:-2}" bash -c 'fuzz "$1"' fuzz || exit 1
