@@ -3,11 +3,13 @@ in each mode of routing and with 0, 1, 40 and 1,000 services."""
 import itertools
 import json
 import random
+import re
 import shutil
 import subprocess
 
 import pytest
 
+import haproxy_config
 import parts
 
 CA = "/etc/ssl/certs/ca-certificates.crt"
@@ -142,6 +144,31 @@ def accepts(hatlas, services, sections):
     return done.returncode == 0 and said in ("", "Configuration file is valid\n"), said
 
 
+def unknown_keywords(text):
+    """What the config uses that is not in the table of templates/README.md."""
+    table = (parts.SOURCE / "templates/README.md").read_text()
+    table = table[table.index("### Versions of HAProxy"):table.index("## Your own templates")]
+    known, found = set(re.findall(r"`([^`]+)`", table)), set()
+    two = {"http-request", "http-response", "http-check", "option", "timeout", "stats"}
+    for _, _, lines in haproxy_config.parse(text):
+        for words in lines:
+            found.add(re.sub(r"\(.*", "", " ".join(words[:1 + (words[0] in two)])))
+            if words[0] in ("server", "default-server"):
+                found |= server_keywords(words[3 if words[0] == "server" else 1:])
+    return found - known
+
+
+def server_keywords(words):
+    """Those of a server's words that are no values."""
+    alone = {"agent-check", "backup", "check", "check-send-proxy", "disabled", "no-check",
+             "send-proxy", "send-proxy-v2", "ssl"}
+    found = set()
+    while words:
+        found.add(words[0])
+        words = words[1 if words[0] in alone else 2:]
+    return found
+
+
 def test_every_pair_of_fields_and_settings(hatlas):
     error = hatlas.folder / "error"
     error.write_bytes(b"HTTP/1.0 404 Not found\r\n\r\nnothing")
@@ -156,6 +183,7 @@ def test_every_pair_of_fields_and_settings(hatlas):
         services = {f"Service_{i}": service(each, i) for i, each in enumerate(rows)}
         good, said = accepts(hatlas, services, settings(row, hatlas.folder))
         assert good, f"{settings(row, hatlas.folder)}: {said}"
+        assert unknown_keywords(hatlas.config.read_text()) == set()
     assert across == {(mode, value) for mode in range(3) for name in FIELDS
                       for value in fields.values(name)}
 
