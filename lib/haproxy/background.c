@@ -119,6 +119,21 @@ bool background_is_leaving(const struct background *b, const char *server) {
     return pending && pending->leaving;
 }
 
+void background_each_warming(const struct background *b,
+                             void (*visit)(void *arg, const char *backend,
+                                           const char *server),
+                             void *arg) {
+    for (const struct pending *p = b->pendings; p; p = p->hh.next)
+        if (!p->leaving)
+            visit(arg, p->backend, p->server);
+}
+
+void background_hurry(struct background *b, const char *backend) {
+    for (struct pending *p = b->pendings; p; p = p->hh.next)
+        if (!p->leaving && !strcmp(p->backend, backend))
+            p->due = 0;
+}
+
 bool background_has_keywords(const struct background *b, const char *server,
                              const char *keywords) {
     const struct pending *pending = find(b, server);

@@ -19,6 +19,16 @@ void background_drop(struct background *background, const char *server);
 bool background_is_warming(const struct background *background, const char *server);
 bool background_is_leaving(const struct background *background, const char *server);
 
+/* Visits every server that is warming. */
+void background_each_warming(const struct background *background,
+                             void (*visit)(void *arg, const char *backend,
+                                           const char *server),
+                             void *arg);
+
+/* Others of the backend changed: whether the warming ones can wait is looked at anew as
+ * soon as the background works again. */
+void background_hurry(struct background *background, const char *backend);
+
 /* Whether a leaving server is known to have these keywords. */
 bool background_has_keywords(const struct background *background, const char *server,
                              const char *keywords);

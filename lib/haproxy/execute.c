@@ -225,7 +225,7 @@ static void send_next(struct execution *e) {
 /* Made when it is needed: mostly after the commands, which people wait for. */
 static struct verify *verify_of(struct execution *e) {
     if (!e->verify)
-        e->verify = verify_new(&e->plan, e->config);
+        e->verify = verify_new(&e->plan, e->config, e->options.background);
     return e->verify;
 }
 
@@ -250,6 +250,7 @@ static void ask_backend(struct execution *e) {
         begin(e, MAPS);
         return;
     }
+    background_hurry(e->options.background, backend);
     char *command = mem_printf("show servers state %s", backend);
     cli_ask(e->cli, command, on_servers, e);
     free(command);
@@ -348,10 +349,19 @@ static bool has_others(const void *arg, const char *backend) {
     return verify_has_others(verify_of(e), backend);
 }
 
+/* Where the plan leaves nobody to serve but those that wait for their first check, they
+ * must not wait any longer: they get ready before it takes the others away. */
+static void make_ready(void *arg, const char *backend, const char *server) {
+    struct execution *e = arg;
+    if (verify_is_needed(verify_of(e), backend, server))
+        script_make_ready(&e->script, server);
+}
+
 static void on_resolved(void *arg, const struct error *fault) {
     struct execution *e = arg;
     struct script_context context = {e->resolver, is_leaving, has_others, e};
     struct error error;
+    background_each_warming(e->options.background, make_ready, e);
     if (fault)
         finish(e, fault);
     else if (!script_write(&e->script, &e->plan, &context, &error))

@@ -294,6 +294,11 @@ bool script_write(struct script *script, const struct plan *plan,
     return done;
 }
 
+void script_make_ready(struct script *script, const char *server) {
+    struct writer w = {.script = script, .server = (char *)server};
+    set_state(&w, "ready");
+}
+
 void script_free(struct script *script) {
     for (size_t i = 0; i < script->count; i++) {
         free(script->lines[i].text);

@@ -56,6 +56,10 @@ bool script_write(struct script *script, const struct plan *plan,
                   const struct script_context *context, struct error *error);
 void script_free(struct script *script);
 
+/* Appends the command that lets a server, "backend/server", serve that was drained until
+ * its first check. */
+void script_make_ready(struct script *script, const char *server);
+
 /* Returns the command as it is sent, with the version of the map's transaction; the
  * caller owns it. */
 char *script_command(const struct script_line *line, long map_version);

@@ -19,7 +19,7 @@ struct expected {
 struct touched {
     char *backend;
     struct expected *servers;
-    size_t others; /* that can serve and are not added */
+    size_t others; /* that can serve, are not added and do not warm */
     UT_hash_handle hh;
 };
 
@@ -78,10 +78,19 @@ static bool can_serve(const struct expected *expected) {
     return !expected->disabled && expected->weight > 0;
 }
 
-static void count_others(struct verify *verify, const struct plan *plan) {
+static bool is_warm(const struct background *background, const char *backend,
+                    const char *server) {
+    char *name = mem_printf("%s/%s", backend, server);
+    bool warm = !background_is_warming(background, name);
+    free(name);
+    return warm;
+}
+
+static void count_others(struct verify *verify, const struct plan *plan,
+                         const struct background *background) {
     for (struct touched *t = verify->backends; t; t = t->hh.next)
         for (const struct expected *e = t->servers; e; e = e->hh.next)
-            t->others += can_serve(e);
+            t->others += can_serve(e) && is_warm(background, t->backend, e->server);
     for (size_t i = 0; i < plan->count; i++) {
         const struct plan_step *step = &plan->steps[i];
         struct expected *expected = NULL;
@@ -89,7 +98,8 @@ static void count_others(struct verify *verify, const struct plan *plan) {
             continue;
         struct touched *touched = find_backend(verify, step->backend);
         HASH_FIND_STR(touched->servers, step->server, expected);
-        touched->others -= expected && can_serve(expected);
+        touched->others -= expected && can_serve(expected) &&
+                           is_warm(background, step->backend, step->server);
     }
 }
 
@@ -98,14 +108,26 @@ bool verify_has_others(const struct verify *verify, const char *backend) {
     return touched && touched->others;
 }
 
-struct verify *verify_new(const struct plan *plan, const char *config) {
+bool verify_is_needed(const struct verify *verify, const char *backend,
+                      const char *server) {
+    const struct touched *touched = find_backend(verify, backend);
+    struct expected *expected = NULL;
+    if (!touched || touched->others)
+        return false;
+    server += strlen(backend) + 1;
+    HASH_FIND_STR(touched->servers, server, expected);
+    return expected && can_serve(expected);
+}
+
+struct verify *verify_new(const struct plan *plan, const char *config,
+                          const struct background *background) {
     struct verify *verify = mem_zalloc(sizeof *verify);
     for (size_t i = 0; i < plan->count; i++)
         if (plan->steps[i].backend)
             touch(verify, plan->steps[i].backend);
     if (verify->backends)
         plan_servers(config, is_touched, note, verify);
-    count_others(verify, plan);
+    count_others(verify, plan, background);
     return verify;
 }
 

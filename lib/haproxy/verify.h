@@ -9,11 +9,18 @@
 struct verify;
 
 /* Notes the servers that the config has in each backend that the plan touches. */
-struct verify *verify_new(const struct plan *plan, const char *config);
+struct verify *verify_new(const struct plan *plan, const char *config,
+                          const struct background *background);
 void verify_free(struct verify *verify);
 
-/* Whether a server that the plan does not add is to serve in that backend. */
+/* Whether a server is to serve in that backend that the plan does not add, and that does
+ * not wait for its first check either. */
 bool verify_has_others(const struct verify *verify, const char *backend);
+
+/* Whether this server of a backend that the plan touches is to serve, and has no such
+ * others. `server` is "backend/server". */
+bool verify_is_needed(const struct verify *verify, const char *backend,
+                      const char *server);
 
 /* Returns the name of the next backend to look at, NULL after the last. */
 const char *verify_next(struct verify *verify);

@@ -102,6 +102,31 @@ def test_reloads_keep_their_distance(hatlas, atlas, source, backend):
     assert hatlas.get("other").status == 404
 
 
+@pytest.mark.parametrize("away", [None, {"drain": True}, {"enabled": False}])
+def test_first_check_is_not_waited_for_by_the_only_host(hatlas, atlas, source, backend,
+                                                        away):
+    """While a new host waits for its first check, which takes long here, the others go: it
+    must serve before they do."""
+    one, two = backend("one"), backend("two", delay=1.5)
+    atlas.put_service("teams", check={"path": "/", "interval": "20s"})
+    atlas.put_host("teams", one.port)
+    start(hatlas, source())
+    hatlas.wait_answer("teams", "one")
+    atlas.put_host("teams", two.port)
+    drained = f'command="set server teams/{host_id(two)} state drain"'
+    hatlas.wait_log(drained)
+    if away:
+        atlas.put_host("teams", one.port, **away)
+    else:
+        atlas.remove_host("teams", one.port)
+    gone = "weight 0" if away == {"drain": True} else "state maint"
+    hatlas.wait_log(f'command="set server teams/{host_id(one)} {gone}"')
+    commands = re.findall(r'command="set server teams/([^"]*)"', hatlas.log_text())
+    assert commands[-3:] == [f"{host_id(two)} state drain", f"{host_id(two)} state ready",
+                             f"{host_id(one)} {gone}"]
+    assert hatlas.get("teams").body == "two"
+
+
 def test_runtime_can_be_turned_off(hatlas, atlas, source, backend):
     atlas.put_host("teams", backend("one").port)
     start(hatlas, source(), apply={"runtime": False})
