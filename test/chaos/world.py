@@ -84,7 +84,7 @@ class Hosts:
         folder.mkdir()
         config = folder / "hosts.cfg"
         config.write_text(
-            "global\n    maxconn 8000\n    nbthread 1\n"
+            "global\n    maxconn 2000\n    nbthread 1\n"
             "defaults\n    mode http\n    timeout client 5m\n    timeout server 5m\n"
             "    timeout connect 5s\n    timeout http-keep-alive 5m\n"
             f"frontend all\n    bind {self.address}:{PORT}-{PORT + count - 1}\n"
