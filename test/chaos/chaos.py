@@ -28,7 +28,7 @@ class World:
             folder / "hosts", options.services * town.SLOTS))
         self.registry = self.keep(town.Registry(self.ensemble))
         self.churn = self.keep(churn.Churn(self.registry, self.hosts, options.services,
-                                           options.changes, options.seed))
+                                           options.seed, options.changes))
         self.churn.fill()
         self.sidecar = self.keep(town.Sidecar(
             folder / "s", self.ensemble, 4 + options.services // 50))
@@ -112,16 +112,18 @@ class Chaos:
         last = time.monotonic()
         try:
             parts.wait_for(self.world.outages.over, "HAProxy back", self.options.deadline)
-            judge.Convergence(self.world).wait(self.options.deadline)
-            took = time.monotonic() - last
+            waited = time.monotonic() - last
+            took = waited + judge.Convergence(self.world).wait(self.options.deadline)
         except AssertionError as error:
             self.fault(f"{' + '.join(names)}: {error}")
             raise
         memory = self.quiet()
         self.rounds.append((names, took, *memory))
+        stall = self.world.stalls.take()
         self.say(f"  as meant after {took:.2f} s (ZooKeeper took the last change "
                  f"{last - mended:.2f} s after the mending), {memory[0]} kB, "
-                 f"{memory[1]} descriptors")
+                 f"{memory[1]} descriptors" +
+                 (f"; the machine stalled for {stall:.1f} s" if stall > 0.3 else ""))
         if self.options.limit and took > self.options.limit:
             self.fault(f"{' + '.join(names)}: converged only after {took:.1f} s")
         self.requests()
@@ -173,6 +175,7 @@ class Chaos:
         self.say("HAProxy serves")
         world.load = world.keep(judge.Load(world.sidecar, world.churn.targets(),
                                            self.options, world.folder))
+        world.stalls = world.keep(judge.Stalls())
         world.sampler = world.keep(judge.Sampler(world.sidecar, self.options.sample))
         world.churn.start()
         self.round(["calm"])

@@ -29,7 +29,7 @@ def is_mortal(number):
 class Churn:
     """Writes changes of services and hosts, `rate` a second, while it is not held."""
 
-    def __init__(self, registry, hosts, count, rate, seed):
+    def __init__(self, registry, hosts, count, seed, rate=1):
         self.registry, self.address = registry, hosts.address
         self.count, self.rate = count, rate
         self.chance = random.Random(seed)

@@ -59,6 +59,8 @@ class KillServer(Fault):
         return f"the {self.role}, port {self.server.port}, kill -9"
 
     def end(self):
+        if not self.server:
+            return
         self.server.launch()
         parts.wait_for(lambda: self.world.ensemble.role(self.server), "the server back")
 
@@ -79,7 +81,8 @@ class PauseServer(Fault):
         return f"the {self.role}, port {self.server.port}, stopped"
 
     def end(self):
-        self.world.ensemble.go_on(self.server)
+        if self.server:
+            self.world.ensemble.go_on(self.server)
 
 
 class PauseLeader(PauseServer):

@@ -92,6 +92,31 @@ class Outages:
         return max((end - begin for begin, end in self.times), default=0.0)
 
 
+class Stalls:
+    """How long the machine let a thread wait that only wanted to sleep for 50 ms: what
+    takes long while this is long was not hatlas alone."""
+
+    def __init__(self):
+        self.longest = 0.0
+        self.ended = threading.Event()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        last = time.monotonic()
+        while not self.ended.wait(0.05):
+            now = time.monotonic()
+            self.longest = max(self.longest, now - last - 0.05)
+            last = now
+
+    def take(self):
+        """The longest since the last call."""
+        longest, self.longest = self.longest, 0.0
+        return longest
+
+    def close(self):
+        self.ended.set()
+
+
 class Sampler:
     """Looks again and again, in a thread: is the config on disk valid?"""
 
@@ -152,9 +177,9 @@ def state(sidecar):
     return backends
 
 
-def written(sidecar):
-    """The same of the config on disk."""
-    sections = haproxy_config.parse(sidecar.config.read_text())
+def written(text):
+    """The same of a config."""
+    sections = haproxy_config.parse(text)
     backends = {}
     for keyword, name in haproxy_config.names(sections):
         if keyword != "backend" or name.startswith("hatlas:"):
@@ -193,17 +218,20 @@ class Convergence:
     """Whether all is as it is meant to be; the last difference, if not."""
 
     def __init__(self, world):
-        self.world, self.why = world, ""
+        self.world, self.why, self.looked = world, "", 0.0
 
     def reached(self):
+        """`looked` is when what is judged was read: judging takes time, too."""
         services, sidecar = self.world.registry.services, self.world.sidecar
         want = meant(services)
         self.why = "hatlas does not run" if not sidecar.running() else ""
         if not self.why:
             self.why = difference(want, state(sidecar), False)
             self.why = self.why and "HAProxy's state: " + self.why
+        text = sidecar.config.read_text() if not self.why else ""
+        self.looked = time.monotonic()
         if not self.why:
-            self.why = difference(want, written(sidecar), True)
+            self.why = difference(want, written(text), True)
             self.why = self.why and "the config on disk: " + self.why
         if not self.why and not routed(sidecar, services):
             self.why = "the map on disk knows other services"
@@ -216,4 +244,4 @@ class Convergence:
             if time.monotonic() - begin > deadline:
                 raise AssertionError(f"not converged within {deadline} s: {self.why}")
             time.sleep(0.05)
-        return time.monotonic() - begin
+        return self.looked - begin

@@ -187,7 +187,7 @@ class Disk:
     """A small file system for what hatlas writes, which can be filled."""
 
     def __init__(self, folder, megabytes):
-        self.folder = folder
+        self.folder, self.full = folder, threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
         done = subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "chaos", str(folder)],
@@ -196,15 +196,25 @@ class Disk:
         self.why_not = done.stderr.strip()
 
     def fill(self):
+        """Full until it is emptied, whatever files come and go."""
+        self.full.set()
+        threading.Thread(target=self._fill, daemon=True).start()
+
+    def _fill(self):
         with open(self.folder / "filler", "wb", buffering=0) as filler:
-            with contextlib.suppress(OSError):
-                while filler.write(b"\0" * 4096) == 4096:
-                    pass
+            while self.full.is_set():
+                with contextlib.suppress(OSError):
+                    while filler.write(b"\0" * 4096) == 4096:
+                        pass
+                time.sleep(0.02)
+            filler.truncate(0)
 
     def empty(self):
-        (self.folder / "filler").unlink(missing_ok=True)
+        self.full.clear()
+        parts.wait_for(lambda: (self.folder / "filler").stat().st_size == 0, "an empty disk")
 
     def close(self):
+        self.full.clear()
         if self.mounted:
             subprocess.run(["umount", "-l", str(self.folder)], check=False)
 
@@ -218,14 +228,14 @@ class Sidecar(parts.Hatlas):
         super().__init__(folder)
         self.wires = [parts.Wire(server.port) for server in ensemble.servers]
 
-    def begin(self):
+    def begin(self, **more):
         self.configure(
             sources=[{"zookeeper": ",".join(wire.address for wire in self.wires),
                       "root": ROOT, "session_timeout": "6s"}],
             apply={"min_reload_interval": "2s"},
             # The guard may keep empty services, but not what a swap of hosts replaced.
             guard={"empty_service": "keep", "max_loss": "100%"},
-            cache=str(self.out / "catalog.json")).run()
+            cache=str(self.out / "catalog.json"), **more).run()
 
     def logged(self):
         """How far the log has come, for `log_since`."""
