@@ -4,6 +4,7 @@
 #include "plan/plan.h"
 #include "base/diff.h"
 #include "base/mem.h"
+#include "config.h"
 #include "fuzz.h"
 #include "haproxy/cli.h"
 #include "haproxy/script.h"
@@ -195,6 +196,39 @@ static void check_script(const struct plan *plan) {
     script_free(&script);
 }
 
+/* Appends all lines but those of servers, word by word. Returns false for a config that
+ * HAProxy may read otherwise. */
+static bool write_frame(const char *config, struct buffer *out) {
+    static struct config_line line;
+    bool has_servers = false;
+    for (const char *text = config; *text; text += *text == '\n') {
+        size_t len = strcspn(text, "\n");
+        if (config_split(text, len, &line))
+            return false;
+        text += len;
+        const char *word = line.count ? line.words[0] : "";
+        if (config_is_section(word))
+            has_servers = !strcmp(word, "backend") || !strcmp(word, "listen");
+        bool of_servers = !strcmp(word, "server") || !strcmp(word, "default-server");
+        if (!line.count || (of_servers && has_servers))
+            continue;
+        for (size_t i = 0; i < line.count; i++)
+            buffer_printf(out, "%s\x1f", line.words[i]);
+        buffer_putc(out, '\n');
+    }
+    return true;
+}
+
+/* What is no server changes only with a reload. */
+static void check_frames(const struct plan *plan, const char *old, const char *new) {
+    struct buffer frames[2] = {BUFFER_INIT, BUFFER_INIT};
+    if (write_frame(old, &frames[0]) && write_frame(new, &frames[1]) &&
+        strcmp(buffer_str(&frames[0]), buffer_str(&frames[1])) != 0)
+        fuzz_require(plan->kind == PLAN_RELOAD, "a change is lost");
+    buffer_free(&frames[0]);
+    buffer_free(&frames[1]);
+}
+
 static void check_pair(char *const *parts, const struct plan_abilities *abilities) {
     struct plan_file files[2] = {{"services.map", parts[2]}, {"services.map", parts[3]}};
     struct plan_side sides[2] = {{parts[0], &files[0], 1}, {parts[1], &files[1], 1}};
@@ -209,6 +243,7 @@ static void check_pair(char *const *parts, const struct plan_abilities *abilitie
                          plan->steps[0].kind != PLAN_ADD_SERVER,
                      "a server is added without the ability");
         check_effect(plan, old->config, new->config);
+        check_frames(plan, old->config, new->config);
         check_script(plan);
         plan_free(plan);
     }
