@@ -100,6 +100,9 @@ class Chaos:
             time.sleep(self.chance.uniform(*one.seconds) / (1 if len(names) == 1 else 2))
         for one, _ in reversed(begun):
             one.end()
+        ensemble = self.world.ensemble
+        parts.wait_for(lambda: all(map(ensemble.role, ensemble.servers)),
+                       "ZooKeeper's servers back", self.options.deadline)
         self.settle(names)
         if len(begun) == 1 and begun[0][1]:
             self.evidence(names[0], begun[0][0], place)
@@ -108,7 +111,7 @@ class Chaos:
         """All is mended and no change comes: how long until all is as it is meant to be?"""
         mended = time.monotonic()
         self.world.churn.hold()
-        self.world.churn.weigh(0)  # the last change; ZooKeeper took it
+        self.world.churn.weigh(0)  # the last change, which ZooKeeper took
         last = time.monotonic()
         try:
             parts.wait_for(self.world.outages.over, "HAProxy back", self.options.deadline)

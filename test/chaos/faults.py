@@ -59,10 +59,8 @@ class KillServer(Fault):
         return f"the {self.role}, port {self.server.port}, kill -9"
 
     def end(self):
-        if not self.server:
-            return
-        self.server.launch()
-        parts.wait_for(lambda: self.world.ensemble.role(self.server), "the server back")
+        if self.server:
+            self.server.launch()
 
 
 class KillLeader(KillServer):
