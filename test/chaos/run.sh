@@ -1,6 +1,6 @@
 #!/bin/sh
-# Chaos: faults by a seed while requests run; see README.md. Builds the release first, unless
-# HATLAS names a binary. Arguments go to chaos.py.
+# Chaos, or with --soak first the soak: see README.md. Builds the release first, unless HATLAS
+# names a binary. The other arguments go to chaos.py, or to soak.py.
 set -eu
 cd "$(dirname "$0")/../.."
 if [ -z "${HATLAS:-}" ]; then
@@ -13,5 +13,10 @@ if [ -z "${HATLAS:-}" ]; then
     HATLAS=$PWD/$build/hatlas
     export HATLAS
 fi
+program=chaos.py
+if [ "${1:-}" = --soak ]; then
+    program=soak.py
+    shift
+fi
 export PYTHONDONTWRITEBYTECODE=1
-exec /usr/bin/python3 "test/chaos/chaos.py" "$@"
+exec /usr/bin/python3 "test/chaos/$program" "$@"
