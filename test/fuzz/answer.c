@@ -110,7 +110,7 @@ static void check_verify(const char *text) {
         background = background_new(base, &log, &settings);
     }
     struct error error = {0};
-    struct verify *verify = verify_new(get_plan(), config);
+    struct verify *verify = verify_new(get_plan(), config, background);
     const char *backend = verify_next(verify);
     fuzz_require(backend && !strcmp(backend, "teams"), "no backend to verify");
     if (verify_backend(verify, text, resolver, background, &error))
