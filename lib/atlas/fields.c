@@ -203,6 +203,13 @@ static void describe(const json_t *patch, const char *prefix, struct buffer *out
     }
 }
 
+/* What JSON escaped has not been looked at before: it may be meant for the terminal. */
 void atlas_fields_describe(const json_t *patch, struct buffer *out) {
-    describe(patch, "", out);
+    struct buffer text = BUFFER_INIT;
+    describe(patch, "", &text);
+    size_t size = 4 * text.len + 1;
+    char *printable = mem_resize(NULL, size, 1);
+    buffer_puts(out, text_printable(buffer_str(&text), printable, size));
+    free(printable);
+    buffer_free(&text);
 }
