@@ -177,6 +177,7 @@ class KillHatlas(Fault):
 
     def begin(self):
         self.world.sidecar.kill()
+        self.world.sampler.look()
         return "kill -9"
 
     def end(self):

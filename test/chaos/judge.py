@@ -129,10 +129,16 @@ class Sampler:
 
     def _run(self):
         while not self.ended.wait(self.pause):
+            self.look()
+
+    def look(self):
+        try:
             good, words = parts.haproxy_accepts(self.sidecar.config)
-            self.count += 1
-            if not good:
-                self.faults.append((time.monotonic(), words.strip()[:2000]))
+        except subprocess.TimeoutExpired as error:
+            good, words = False, str(error)
+        self.count += 1
+        if not good:
+            self.faults.append((time.monotonic(), words.strip()[:2000]))
 
     def close(self):
         self.ended.set()
