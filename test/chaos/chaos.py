@@ -13,6 +13,7 @@ import churn
 import faults
 import judge
 import world as town
+from conftest import sanitizer_reports
 from world import parts
 
 
@@ -202,7 +203,7 @@ class Chaos:
         code = world.sidecar.stop()
         if code != 0:
             self.fault(f"hatlas ended with {code} after SIGTERM")
-        for text in judge.sanitizer_reports(world.sidecar):
+        for text in sanitizer_reports(world.sidecar):
             self.fault(text)
         return sums
 

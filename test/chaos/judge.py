@@ -13,7 +13,6 @@ import time
 from world import PORT, parts
 
 import haproxy_config
-from conftest import sanitizer_reports
 
 FOLDER = pathlib.Path(__file__).resolve().parent
 
@@ -176,7 +175,8 @@ def state(sidecar):
         row = dict(zip(names, line.split()))
         if not row or row["be_name"].startswith("hatlas:"):
             continue
-        rests = int(row["srv_admin_state"]) & 0x2B  # maintenance or drain; 4 only says what the config said
+        # Maintenance or drain; the bit between only says what the config said.
+        rests = int(row["srv_admin_state"]) & 0x2B
         is_up = row["srv_op_state"] != "0" and not rests
         backends.setdefault(row["be_name"], {})[f"{row['srv_addr']}:{row['srv_port']}"] = (
             int(row["srv_uweight"]) if is_up else None)
