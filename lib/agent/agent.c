@@ -5,6 +5,7 @@
 #include "agent/history.h"
 #include "agent/notify.h"
 #include "agent/overview.h"
+#include "agent/ports.h"
 #include "agent/reporter.h"
 #include "agent/setup.h"
 #include "base/clock.h"
@@ -31,6 +32,7 @@ struct agent {
     struct notifier *notifier;
     struct history *history;
     struct overview *overview;
+    struct ports *ports;
     struct status *status; /* NULL: not shown */
     struct event *timer;
     struct event *flush; /* says what the log held back */
@@ -117,11 +119,27 @@ static void take_catalog(struct agent *agent, const struct catalog *catalog) {
     agent->catalog = catalog_ref(catalog);
 }
 
+/* Whether the config wants ports that another program holds; templates know them then. */
+static bool wants_held_ports(struct agent *agent, const struct outputs *outputs) {
+    const struct output *wanted = outputs ? outputs_config(outputs) : NULL;
+    if (!wanted || !agent->apply)
+        return false;
+    const struct output *placed = outputs_config(apply_outputs(agent->apply));
+    return ports_look(agent->ports, buffer_str(&wanted->text), buffer_str(&placed->text));
+}
+
 static const struct outputs *render(struct agent *agent, const struct setup *setup,
                                     const struct catalog *catalog, struct error *error) {
     int64_t started = clock_usec();
+    (void)json_object_set(json_object_get(setup->globals, "node"), "taken_ports",
+                          ports_taken(agent->ports));
+    ports_forget(agent->ports);
     const struct outputs *outputs =
         outputs_render(agent->settings, setup->renderer, catalog, error);
+    if (wants_held_ports(agent, outputs)) {
+        outputs_unref(outputs);
+        outputs = outputs_render(agent->settings, setup->renderer, catalog, error);
+    }
     int64_t took = clock_usec() - started;
     if (outputs)
         log_debug(agent->log, "rendered", LOG_USEC("ms", took));
@@ -133,11 +151,14 @@ static void render_changes(struct agent *agent) {
     struct problems problems = {0};
     struct error error;
     const struct catalog *catalog = feed_catalog(agent->now.feed, &problems);
-    reporter_problems(agent->reporter, &problems);
-    if (!catalog)
+    if (!catalog) {
+        reporter_problems(agent->reporter, &problems);
         return;
+    }
     take_catalog(agent, catalog);
     const struct outputs *outputs = render(agent, &agent->now, catalog, &error);
+    ports_report(agent->ports, &problems);
+    reporter_problems(agent->reporter, &problems);
     if (outputs) {
         agent->last_error = (struct error){0};
         deliver(agent, outputs);
@@ -415,6 +436,7 @@ static bool open_agent(struct agent *agent, struct error *error) {
     agent->timer = event_new(agent->base, -1, 0, on_timer, agent);
     agent->history = history_new();
     agent->overview = overview_new();
+    agent->ports = ports_new(agent->base, on_change, agent);
     agent->reporter = reporter_new(agent->log);
     agent->notifier = notifier_new(agent->base);
     if (!open_place(agent, error) || !setup_open(&agent->now, &options, error))
@@ -432,6 +454,7 @@ static void close_agent(struct agent *agent) {
     apply_close(agent->apply);
     history_free(agent->history);
     overview_free(agent->overview);
+    ports_free(agent->ports);
     reporter_free(agent->reporter);
     notifier_free(agent->notifier);
     catalog_unref(agent->catalog);

@@ -240,6 +240,7 @@ json_t *settings_globals(const struct settings *settings) {
     json_t *node = globals_below(tree, "node");
     json_t *outputs = json_object();
     (void)json_object_set_new(node, "name", json_string(settings->node_name));
+    (void)json_object_set_new(node, "taken_ports", json_array());
     for (size_t i = 0; i < settings->output_count; i++)
         if (!json_object_get(outputs, settings->outputs[i].template))
             (void)json_object_set_new(outputs, settings->outputs[i].template,

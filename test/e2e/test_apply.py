@@ -446,20 +446,26 @@ def test_master_socket_mode_without_an_haproxy(hatlas, haproxy, atlas, source, b
     hatlas.wait_who("teams", {"one", "two"})
 
 
+def binds_too(service, port):
+    """A line that hatlas.yaml has for the service, and the template does not know."""
+    return {"overrides": {service: {"haproxy": [f"bind 127.0.0.1:{port}"]}}}
+
+
 def test_master_socket_mode_notices_a_failed_reload(hatlas, haproxy, atlas, source,
                                                     backend, tmp_path):
     """A port that somebody else holds passes haproxy -c and fails the reload: the files
     are put back and the old worker serves on."""
     atlas.put_host("teams", backend("one").port)
     taken = backend("somebody else's")
-    hatlas.configure(sources=source(), haproxy={"control": "master-socket"})
+    hatlas.configure(sources=source(), haproxy={"control": "master-socket"},
+                     services=binds_too("database", taken.port))
     assert hatlas.command("render", "--write", "--order", "node").returncode == 0
     haproxy(hatlas.config, hatlas.master_socket)
     hatlas.wait_answer("teams", "one")
     hatlas.run()
     hatlas.wait_log("first catalog")
     text = hatlas.config.read_text()
-    atlas.put_service("database", mode="tcp", port=taken.port)
+    atlas.put_service("database", mode="tcp", port=parts.free_port())
     hatlas.wait_log("level=error")
     parts.wait_for(lambda: hatlas.config.read_text() == text, "the old file")
     hatlas.wait_answer("teams", "one")
@@ -472,10 +478,10 @@ def test_supervise_rolls_a_failed_reload_back(hatlas, atlas, source, backend):
     """The same in supervise mode, where HAProxy's own words are at hand."""
     atlas.put_host("teams", backend("one").port)
     taken = backend("somebody else's")
-    hatlas.configure(sources=source()).run()
+    hatlas.configure(sources=source(), services=binds_too("database", taken.port)).run()
     hatlas.wait_log("msg=applied")
     text, masters = hatlas.config.read_text(), hatlas.masters()
-    atlas.put_service("database", mode="tcp", port=taken.port)
+    atlas.put_service("database", mode="tcp", port=parts.free_port())
     line = hatlas.wait_log("the old files are in place again")
     assert "level=error" in line and f"127.0.0.1:{taken.port}" in line, line
     assert hatlas.config.read_text() == text
@@ -486,6 +492,39 @@ def test_supervise_rolls_a_failed_reload_back(hatlas, atlas, source, backend):
     atlas.put_host("buckets", backend("two").port)
     hatlas.wait_answer("buckets", "two")
     parts.wait_for(lambda: leftovers(hatlas) == [], "the end of the apply")
+
+
+def test_port_that_another_program_holds(hatlas, atlas, source, backend):
+    """A tcp service that can't have its port is left out, named, and tried again. All else
+    goes on, without a request that fails: HAProxy never sees that port."""
+    one, two, foreign = backend("one"), backend("two"), backend("somebody else's")
+    atlas.put_host("teams", one.port)
+    hatlas.configure(sources=source()).run()
+    hatlas.wait_answer("teams", "one")
+    answers, done = [], threading.Event()
+
+    def load():
+        while not done.is_set():
+            answers.append(hatlas.get("teams").status)
+    loader = threading.Thread(target=load)
+    loader.start()
+    atlas.put_service("database", mode="tcp", port=foreign.port)
+    atlas.put_host("database", one.port)
+    line = hatlas.wait_log("another program holds")
+    assert "where=database" in line and f"127.0.0.1:{foreign.port}" in line, line
+    atlas.put_host("teams", two.port)
+    hatlas.wait_who("teams", {"one", "two"})
+    atlas.put_host("buckets", two.port)
+    hatlas.wait_answer("buckets", "two")
+    assert f"database can't have port {foreign.port}" in hatlas.config.read_text()
+    foreign.close()
+    parts.wait_for(lambda: f"bind 127.0.0.1:{foreign.port}\n" in hatlas.config.read_text(),
+                   "the service")
+    hatlas.wait_log('msg="problem gone"')
+    done.set()
+    loader.join()
+    assert set(answers) == {200}
+    assert hatlas.count("the reload failed; the old files are in place again") == 0
 
 
 def test_command_mode(hatlas, haproxy, atlas, source, backend, tmp_path):

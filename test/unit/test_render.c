@@ -25,7 +25,7 @@
 static const char default_options[] =
     "globals:\n"
     "  realm: local\n"
-    "  node: {name: node-1, zone: null, near_zones: []}\n"
+    "  node: {name: node-1, zone: null, near_zones: [], taken_ports: []}\n"
     "  routing: {header: Runscope-Service, caller: Runscope-Caller,\n"
     "            request_id: X-Request-ID, bind: '127.0.0.1:8000', socket: null,\n"
     "            mode: auto, host: true, suffix: null, path: false,\n"

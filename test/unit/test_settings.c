@@ -580,7 +580,8 @@ static void globals(void **state) {
               "- {template: t, path: /b}\n- {template: t, path: /c}\n",
               NULL);
     static const char expected_text[] =
-        "realm: r\nnode: {name: n, zone: z, near_zones: []}\nvars: {a: [1]}\n"
+        "realm: r\nnode: {name: n, zone: z, near_zones: [], taken_ports: []}\nvars: {a: "
+        "[1]}\n"
         "routing: {header: Runscope-Service, caller: Runscope-Caller,\n"
         "  request_id: X-Request-ID, bind: \"127.0.0.1:8000\", socket: null, mode: map,\n"
         "  host: true, suffix: null, path: false, tcp_address: 127.0.0.1,\n"
