@@ -217,7 +217,7 @@ static void on_ended(void *arg, const struct apply_report *report) {
         [APPLY_REFUSED] = "HAProxy refuses the new config; the old one keeps serving",
         [APPLY_NOT_WRITTEN] = "can't write the files; the old ones are in place",
         [APPLY_ROLLED_BACK] = "the reload failed; the old files are in place again",
-        [APPLY_NOT_LOADED] = "HAProxy is out of reach; the new files are in place for it",
+        [APPLY_NOT_LOADED] = "HAProxy does not use the files in place; it is tried again",
     };
     const struct agent *agent = arg;
     const struct status_change *change = history_add(agent->history, report);

@@ -1,7 +1,7 @@
 /* Brings the disk and HAProxy to the outputs that are wanted.
  *
- *   RESTING ──plan: commands──► COMMANDING ──done──► RESTING ──quiet──► CHECKING, written
- *      │                            └─failed: reload
+ *   RESTING ──plan: commands──► COMMANDING ──done──► RESTING ──quiet──► CHECKING
+ *      │                            └─failed: reload       accepted, written, CONFIRMING
  *      ├──plan: reload──► CHECKING ──accepted, written──► LOADING ──done──► RESTING
  *      │                     └─refused: RESTING              └─failed: files put back
  *      └──what can this HAProxy do?──► PROBING ──► RESTING
@@ -41,6 +41,7 @@ struct apply {
         COMMANDING,
         CHECKING,
         LOADING,
+        CONFIRMING,
         STOPPING
     } state;
     const struct outputs *wanted;
@@ -53,12 +54,14 @@ struct apply {
     bool probed;
     bool reachable; /* as of the last probe; true before the first */
     struct plan_abilities abilities;
+    pid_t process; /* of HAProxy, as of the last probe: who gets the commands */
 
     struct error error;    /* of the last failure, for `settled` */
     int64_t wanted_at;     /* when `wanted` came */
     int64_t reload_wanted; /* when a reload was first called for; 0: none is */
     int64_t last_reload;
     int64_t last_command, first_command; /* not in the file yet; 0: none */
+    bool torn; /* a write failed: who read the files meanwhile may have some of each */
     int64_t retry_after, retry_at;
 };
 
@@ -129,16 +132,36 @@ static void settle(struct apply *apply, const struct error *error) {
 static void in_step(struct apply *apply) {
     replace(&apply->running, place_outputs(apply->place));
     apply->first_command = 0;
+    apply->torn = false;
     place_owe(apply->place, false);
+}
+
+/* HAProxy may use something else than the files that are in place. */
+static void owe_what_differs(struct apply *apply) {
+    place_owe(apply->place, !outputs_equal(apply->running, place_outputs(apply->place)));
+}
+
+/* Who was started anew or reloaded by somebody while the file had not followed does not use
+ * what the commands said. */
+static void meet(struct apply *apply, const struct runtime_facts *facts) {
+    bool same = facts && facts->pid == apply->process;
+    if (apply->first_command && apply->running && !same) {
+        log_notice(apply->options.log,
+                   "HAProxy may have read its old config meanwhile; it is reloaded");
+        replace(&apply->running, NULL);
+        apply->probed = false;
+    }
+    apply->process = facts ? facts->pid : 0;
 }
 
 static void roll_back(struct apply *apply, const struct error *failure) {
     struct error undo;
-    if (!place_write(apply->place, apply->before, &undo))
+    if (!place_write(apply->place, apply->before, &undo)) {
         log_error(apply->options.log, "can't put the old files back",
                   LOG_STR("path", undo.where), LOG_STR("error", undo.text));
+        apply->first_command = apply->last_command = clock_usec();
+    }
     place_reject(apply->place, apply->target, failure);
-    place_owe(apply->place, apply->running != apply->before);
     replace(&apply->refused, apply->target);
 }
 
@@ -162,9 +185,13 @@ static void on_loaded(void *arg, const struct error *error) {
         end(apply, APPLY_NOT_LOADED, &failure);
         return;
     }
-    if (apply->target != apply->before)
+    bool again = outputs_equal(apply->target, apply->before);
+    if (haproxy_may_follow(apply->haproxy))
+        replace(&apply->running, NULL);
+    if (!again)
         roll_back(apply, &failure);
-    end(apply, APPLY_ROLLED_BACK, &failure);
+    owe_what_differs(apply);
+    end(apply, again ? APPLY_NOT_LOADED : APPLY_ROLLED_BACK, &failure);
 }
 
 static void load(struct apply *apply) {
@@ -174,7 +201,6 @@ static void load(struct apply *apply) {
 
 /* The file in place is good, and HAProxy may use something else. */
 static void return_to_file(struct apply *apply) {
-    replace(&apply->running, NULL);
     replace(&apply->before, place_outputs(apply->place));
     replace(&apply->target, place_outputs(apply->place));
     drop_plan(apply);
@@ -183,13 +209,24 @@ static void return_to_file(struct apply *apply) {
 }
 
 static void refuse(struct apply *apply, const struct error *error) {
-    bool astray = apply->file_only || !apply->running;
     place_reject(apply->place, apply->target, error);
     replace(&apply->refused, apply->target);
     apply->reload_wanted = 0;
+    if (apply->file_only)
+        replace(&apply->running, NULL);
     end(apply, APPLY_REFUSED, error);
-    if (astray && outputs_config(place_outputs(apply->place))->exists)
-        return_to_file(apply);
+}
+
+static void on_confirmed(void *arg, const struct runtime_facts *facts,
+                         const struct error *error) {
+    (void)error;
+    struct apply *apply = arg;
+    if (apply->state != CONFIRMING)
+        return;
+    meet(apply, facts);
+    if (apply->running)
+        in_step(apply);
+    rest(apply);
 }
 
 /* The target was checked, or needs no check. */
@@ -200,8 +237,9 @@ static void write_files(struct apply *apply) {
     if (load_it)
         place_owe(apply->place, true);
     if (!place_write(apply->place, apply->target, &error)) {
+        apply->torn = true;
         if (load_it)
-            place_owe(apply->place, apply->running != apply->before);
+            owe_what_differs(apply);
         end(apply, APPLY_NOT_WRITTEN, &error);
         return;
     }
@@ -211,12 +249,14 @@ static void write_files(struct apply *apply) {
         load(apply);
         return;
     }
+    if (apply->file_only) {
+        apply->state = CONFIRMING;
+        runtime_probe(apply->runtime, on_confirmed, apply);
+        return;
+    }
     if (apply->haproxy)
         in_step(apply);
-    if (!apply->file_only)
-        end(apply, APPLY_DONE, NULL);
-    else
-        rest(apply);
+    end(apply, APPLY_DONE, NULL);
 }
 
 static void on_checked(void *arg, const struct error *error) {
@@ -285,6 +325,7 @@ static void on_probed(void *arg, const struct runtime_facts *facts,
         return;
     apply->probed = true;
     apply->abilities = facts ? facts->abilities : (struct plan_abilities){0};
+    meet(apply, facts);
     if (error && apply->reachable)
         log_warning(apply->options.log,
                     "the Runtime API is out of reach; changes are reloads meanwhile",
@@ -399,6 +440,8 @@ static void step(struct apply *apply) {
     if (apply->retry_at > clock_usec()) {
         rest_until(apply, apply->retry_at);
         settle(apply, &apply->error);
+    } else if (!goal && outputs_config(place_outputs(apply->place))->exists) {
+        return_to_file(apply);
     } else if (!goal) {
         settle(apply, &apply->error);
     } else if (is_astray(apply, goal)) {
@@ -411,6 +454,7 @@ static void step(struct apply *apply) {
         write_files(apply);
     } else {
         apply->reload_wanted = 0;
+        place_owe(apply->place, false);
         settle(apply, goal == apply->wanted ? NULL : &apply->error);
     }
 }
@@ -429,6 +473,7 @@ static void on_haproxy_down(void *arg, const char *reason) {
     log_error(apply->options.log, "HAProxy is down", LOG_STR("reason", reason));
     interrupt_check(apply);
     replace(&apply->running, NULL);
+    apply->torn = false;
 }
 
 /* It was started anew, and so with what the disk holds. */
@@ -438,7 +483,9 @@ static void on_haproxy_up(void *arg) {
     (void)haproxy_running(apply->haproxy, &pid);
     log_notice(apply->options.log, "HAProxy runs", LOG_INT("pid", pid));
     interrupt_check(apply);
-    in_step(apply);
+    if (!apply->torn)
+        in_step(apply);
+    apply->torn = false;
     apply->probed = false;
     runtime_reset(apply->runtime);
     if (apply->state == RESTING)
@@ -515,13 +562,14 @@ void apply_close(struct apply *apply) {
 }
 
 void apply_want(struct apply *apply, const struct outputs *outputs, bool retry) {
-    if (!outputs_equal(apply->wanted, outputs))
+    bool changed = !outputs_equal(apply->wanted, outputs);
+    if (changed)
         apply->wanted_at = clock_usec();
     replace(&apply->wanted, outputs);
-    if (retry) {
+    if (changed || retry)
         replace(&apply->refused, NULL);
+    if (retry)
         apply->retry_after = apply->retry_at = 0;
-    }
     if (clock_usec() - apply->first_command < FILE_LATEST)
         interrupt_check(apply);
     if (apply->state == RESTING)

@@ -14,7 +14,8 @@ enum apply_result {
     APPLY_REFUSED,     /* HAProxy did not take it; what it used before serves on */
     APPLY_NOT_WRITTEN, /* a file could not be written: the old files are in place */
     APPLY_ROLLED_BACK, /* the reload failed: the old files are in place again */
-    APPLY_NOT_LOADED,  /* HAProxy is out of reach: the new files are in place for it */
+    APPLY_NOT_LOADED,  /* HAProxy is out of reach, or does not load what was in place
+                          before: the files stay, it is tried again */
 };
 
 /* How one change was applied, or why not. */

@@ -146,6 +146,20 @@ static void keep_foreign(const struct place *place, const struct output *known) 
     free(kept);
 }
 
+/* After a write that failed. If this fails too, some files are old and some are new. */
+static void put_back(struct place *place, const struct outputs *outputs) {
+    struct error error;
+    if (outputs_write(place->outputs, outputs, &error))
+        return;
+    log_error(place->log, "can't put the old files back", LOG_STR("path", error.where),
+              LOG_STR("error", error.text));
+    const struct outputs *found = outputs_load(place->settings, &error);
+    if (!found)
+        return;
+    outputs_unref(place->outputs);
+    place->outputs = found;
+}
+
 bool place_write(struct place *place, const struct outputs *outputs,
                  struct error *error) {
     const struct outputs *old = place->outputs;
@@ -153,10 +167,7 @@ bool place_write(struct place *place, const struct outputs *outputs,
         if (!output_same(old, outputs, i))
             keep_foreign(place, &old->items[i]);
     if (!outputs_write(outputs, old, error)) {
-        struct error undo;
-        if (!outputs_write(old, outputs, &undo))
-            log_error(place->log, "can't put the old files back",
-                      LOG_STR("path", undo.where), LOG_STR("error", undo.text));
+        put_back(place, outputs);
         return false;
     }
     place->outputs = outputs_ref(outputs);

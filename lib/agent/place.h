@@ -20,7 +20,8 @@ void place_close(struct place *place);
 /* What the disk holds; valid until the next write. */
 const struct outputs *place_outputs(const struct place *place);
 
-/* Puts the outputs in place, all or none: on error the old ones are there again. A file
+/* Puts the outputs in place, all or none: on error the old ones are there again, or, where
+ * even that fails, place_outputs() has what is there. A file
  * that someone else edited meanwhile is kept as `<path>.foreign`, and that is logged. For
  * each file that differs its on_change command is run. */
 bool place_write(struct place *place, const struct outputs *outputs, struct error *error);

@@ -22,6 +22,7 @@ struct haproxy {
     void *reload_arg;
     const char *command[4]; /* systemd: what reloads the unit */
     bool running, known;    /* in the other modes: as the last reload showed */
+    bool unclear;           /* in the other modes: so was the end of the last reload */
     pid_t pid;
 };
 
@@ -90,8 +91,8 @@ void haproxy_check_cancel(struct haproxy *haproxy) {
     haproxy->check = NULL;
 }
 
-/* Tells what changed since the last reload. Returns nothing that a callback might free.
- */
+/* Tells what changed since the last reload. One that was refused shows that HAProxy runs,
+ * but not with the file in place. */
 static void note_running(struct haproxy *haproxy, bool running, pid_t pid,
                          const struct error *error) {
     const struct haproxy_events *events = &haproxy->options.events;
@@ -102,7 +103,7 @@ static void note_running(struct haproxy *haproxy, bool running, pid_t pid,
     haproxy->pid = pid;
     if (was_running && !running && events->down)
         events->down(events->arg, error->text);
-    else if (was_known && !was_running && running && events->up)
+    else if (was_known && !was_running && running && !error && events->up)
         events->up(events->arg);
 }
 
@@ -122,6 +123,7 @@ static void on_reloaded(void *arg, const struct reload_end *end) {
     bool reached = end->outcome == RELOAD_DONE || end->state.worker;
     struct error error;
     haproxy->reload = NULL;
+    haproxy->unclear = end->outcome == RELOAD_UNCLEAR;
     if (end->error)
         error = *end->error;
     if (end->error)
@@ -129,7 +131,7 @@ static void on_reloaded(void *arg, const struct reload_end *end) {
     if (end->outcome == RELOAD_UNREACHABLE)
         note_running(haproxy, false, 0, &error);
     else if (reached)
-        note_running(haproxy, true, end->state.master, NULL);
+        note_running(haproxy, true, end->state.master, end->error ? &error : NULL);
     done(done_arg, end->error ? &error : NULL);
 }
 
@@ -167,6 +169,11 @@ void haproxy_reload_start(struct haproxy *haproxy, haproxy_done *done, void *arg
     struct error error;
     if (!begin_reload(haproxy, done, arg, &error))
         answer_later(haproxy, done, arg, &error);
+}
+
+bool haproxy_may_follow(const struct haproxy *haproxy) {
+    return haproxy->supervisor ? supervisor_may_follow(haproxy->supervisor)
+                               : haproxy->unclear;
 }
 
 void haproxy_stop_start(struct haproxy *haproxy, haproxy_done *done, void *arg) {

@@ -53,6 +53,10 @@ void haproxy_check_cancel(struct haproxy *haproxy);
  * error the old worker, if any, still serves. */
 void haproxy_reload_start(struct haproxy *haproxy, haproxy_done *done, void *arg);
 
+/* Whether a reload that has ended with an error may still come about: HAProxy neither
+ * refused it nor was seen to do it in time. */
+bool haproxy_may_follow(const struct haproxy *haproxy);
+
 /* Ends a supervised HAProxy: soft stop (SIGUSR1), after `haproxy.stop_timeout` SIGTERM,
  * then SIGKILL. The other modes have nothing to end: `done` comes at once, from the loop.
  */

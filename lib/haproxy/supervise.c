@@ -66,6 +66,7 @@ struct supervisor {
     bool detached;
     unsigned looks; /* PROBING: how often no orphan was found in a row */
     bool again;     /* asked for a reload while an older file may have been read */
+    bool unclear;   /* the end of the last reload */
     /* Its past. */
     bool down_told;
     unsigned failures; /* starts and short lives in a row */
@@ -232,6 +233,7 @@ static void start(struct supervisor *s) {
                                     .arg = s};
     struct error error;
     s->again = false;
+    s->unclear = false;
     buffer_clear(&s->alerts);
     s->child = child_launch(s->options.base, &options, &error);
     if (!s->child) {
@@ -351,6 +353,7 @@ static void ask_proc(struct supervisor *s) {
 static void on_reloaded(void *arg, const struct reload_end *end) {
     struct supervisor *s = arg;
     s->reload = NULL;
+    s->unclear = end->outcome != RELOAD_DONE && end->outcome != RELOAD_REFUSED;
     if (end->outcome == RELOAD_DONE) {
         log_info(s->options.log, "HAProxy reloaded",
                  LOG_INT("worker", end->state.worker));
@@ -376,6 +379,7 @@ static void reload(struct supervisor *s) {
                                      .socket = settings->master_socket,
                                      .timeout_ms = settings->reload_timeout};
     s->again = false;
+    s->unclear = false;
     buffer_clear(&s->alerts);
     s->reload = reload_start(&options, on_reloaded, s);
 }
@@ -531,6 +535,10 @@ bool supervisor_reload(struct supervisor *s, haproxy_done *done, void *arg,
     else
         s->again = true;
     return true;
+}
+
+bool supervisor_may_follow(const struct supervisor *s) {
+    return s->unclear;
 }
 
 bool supervisor_stop(struct supervisor *s, haproxy_done *done, void *arg,

@@ -32,6 +32,9 @@ bool supervisor_reload(struct supervisor *supervisor, haproxy_done *done, void *
 bool supervisor_stop(struct supervisor *supervisor, haproxy_done *done, void *arg,
                      struct error *error);
 
+/* As haproxy_may_follow. */
+bool supervisor_may_follow(const struct supervisor *supervisor);
+
 bool supervisor_running(const struct supervisor *supervisor, pid_t *pid);
 
 #endif

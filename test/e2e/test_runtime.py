@@ -272,6 +272,30 @@ def test_haproxy_replaced_under_us(hatlas, atlas, source, backend, haproxy):
     hatlas.wait_who("teams", {"one", "two", "three"})
 
 
+def test_reloaded_by_others_between_command_and_file(hatlas, atlas, source, backend):
+    """Who reloads HAProxy before the file followed takes a change away from it: hatlas
+    brings it back."""
+    one, two = backend("one"), backend("two")
+    atlas.put_service("teams", **UNCHECKED)
+    atlas.put_host("teams", one.port)
+    start(hatlas, source())
+    hatlas.wait_answer("teams", "one")
+    owed = hatlas.config.with_name("haproxy.cfg.reload-owed")
+
+    def taken_away():
+        atlas.put_host("teams", two.port)
+        parts.wait_for(owed.exists, "commands ahead of the file")
+        parts.ask_unix(hatlas.master_socket, "reload")
+        parts.wait_for(lambda: not owed.exists(), "the file")
+        hatlas.wait_who("teams", {"one", "two"})
+        atlas.remove_host("teams", host_id(two))
+        hatlas.wait_who("teams", {"one"})
+        parts.wait_for(lambda: not owed.exists(), "the file")
+        return hatlas.count("HAProxy may have read its old config meanwhile; "
+                            "it is reloaded")
+    parts.wait_for(taken_away, "a reload in between")
+
+
 def test_killed_between_command_and_file(hatlas, atlas, source, backend):
     """A hatlas that dies before the file followed leaves a note; the next one reloads."""
     one, two = backend("one"), backend("two")
