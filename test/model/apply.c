@@ -21,7 +21,7 @@ static struct timeval clock_timeval(int64_t usec) {
 }
 
 #define free(memory) ((void)(memory)) /* a world owns its memory */
-#include APPLY
+#include APPLY                        /* NOLINT(bugprone-suspicious-include) */
 #undef free
 
 /* ---- what hatlas may want and the disk may hold ---- */
@@ -122,14 +122,14 @@ static struct apply *const apply_ = (struct apply *)(void *)world.apply;
 /* What one exploration is about. */
 struct scene {
     const char *name;
-    enum control_mode control;
     const char *wants[WANTS_MAX];
     bool faults_of_disk, strangers, unclear;
-    int64_t interval;
+    int interval;
 };
 
 static const struct scene *scene;
-static struct settings settings;
+static enum control_mode control;
+static struct settings site;
 
 /* ---- what is being done, and what goes wrong in it ---- */
 
@@ -190,10 +190,10 @@ struct event *event_new(struct event_base *base, evutil_socket_t fd, short what,
     return (struct event *)(void *)&world.armed;
 }
 
-int event_add(struct event *event, const struct timeval *after) {
-    (void)event;
+int event_add(struct event *ev, const struct timeval *timeout) {
+    (void)ev;
     world.armed = true;
-    world.due = world.now + after->tv_sec * 1000000 + after->tv_usec;
+    world.due = world.now + timeout->tv_sec * 1000000 + timeout->tv_usec;
     if (world.due < world.now)
         world.due = world.now;
     return 0;
@@ -205,8 +205,8 @@ int event_del(struct event *event) {
     return 0;
 }
 
-void event_active(struct event *event, int what, short count) {
-    (void)event, (void)what, (void)count;
+void event_active(struct event *ev, int res, short ncalls) {
+    (void)ev, (void)res, (void)ncalls;
     world.armed = true;
     world.due = world.now;
 }
@@ -263,8 +263,8 @@ void plan_free(struct plan *plan) {
     (void)plan;
 }
 
-const struct output_settings *settings_haproxy_output(const struct settings *all) {
-    (void)all;
+const struct output_settings *settings_haproxy_output(const struct settings *settings) {
+    (void)settings;
     return &no_settings;
 }
 
@@ -272,8 +272,8 @@ const struct output_settings *settings_haproxy_output(const struct settings *all
 
 /* place_open: locks, and reads what is there. */
 struct place *place_open(struct event_base *base, const struct log *log,
-                         const struct settings *all, struct error *error) {
-    (void)base, (void)log, (void)all, (void)error;
+                         const struct settings *settings, struct error *error) {
+    (void)base, (void)log, (void)settings, (void)error;
     world.believed = outputs_of(world.disk, 1);
     world.owes = world.marker;
     return (struct place *)&world;
@@ -360,8 +360,8 @@ bool place_owes(const struct place *place) {
 /* ---- leftover.c has no part in it ---- */
 
 struct leftover *leftover_new(struct event_base *base, const struct log *log,
-                              const struct haproxy_settings *haproxy) {
-    (void)base, (void)log, (void)haproxy;
+                              const struct haproxy_settings *settings) {
+    (void)base, (void)log, (void)settings;
     return NULL;
 }
 
@@ -376,8 +376,8 @@ void leftover_watch(struct leftover *leftover) {
 /* ---- runtime.c ---- */
 
 struct runtime *runtime_new(struct event_base *base, const struct log *log,
-                            const struct haproxy_settings *haproxy) {
-    (void)base, (void)log, (void)haproxy;
+                            const struct haproxy_settings *settings) {
+    (void)base, (void)log, (void)settings;
     return (struct runtime *)&world;
 }
 
@@ -412,17 +412,21 @@ void runtime_pending(const struct runtime *runtime, size_t *warming, size_t *lea
 
 /* ---- haproxy.c and supervise.c ---- */
 
-static bool is_supervised(void) {
-    return scene->control == CONTROL_SUPERVISE;
+static const char *mode_name(void) {
+    return control == CONTROL_SUPERVISE ? "supervise" : "socket";
 }
 
-static struct haproxy_events events;
+static bool is_supervised(void) {
+    return control == CONTROL_SUPERVISE;
+}
+
+static struct haproxy_events heard;
 
 struct haproxy *haproxy_new(struct event_base *base, const struct log *log,
-                            const struct haproxy_settings *haproxy, const char *config,
-                            const struct haproxy_events *told) {
-    (void)base, (void)log, (void)haproxy, (void)config;
-    events = *told;
+                            const struct haproxy_settings *settings, const char *config,
+                            const struct haproxy_events *events) {
+    (void)base, (void)log, (void)settings, (void)config;
+    heard = *events;
     return (struct haproxy *)&world;
 }
 
@@ -521,7 +525,7 @@ static void serving(void) {
     world.down_told = false;
     world.process = SERVING;
     if (tell)
-        events.up(apply_);
+        heard.up(apply_);
     answer(&world.reload_done, NULL);
 }
 
@@ -538,7 +542,7 @@ static void gone(void) {
         world.down_told = true;
         haproxy_done *done = world.reload_done;
         world.reload_done = NULL;
-        events.down(apply_, "it died");
+        heard.down(apply_, "it died");
         answer(&done, &failure);
     } else {
         answer(&world.reload_done, &failure);
@@ -552,9 +556,9 @@ static void note_running(bool running, const struct error *error) {
     world.running = running;
     world.known = true;
     if (was_running && !running)
-        events.down(apply_, "out of reach");
+        heard.down(apply_, "out of reach");
     else if (was_known && !was_running && running && !error)
-        events.up(apply_);
+        heard.up(apply_);
 }
 
 /* ---- what may happen ---- */
@@ -678,7 +682,7 @@ static void forget_hatlas(void) {
 enum { NOW = 100000000 };
 
 static void begin(void) {
-    static const struct apply_options options = {.settings = &settings,
+    static const struct apply_options options = {.settings = &site,
                                                  .ended = on_ended,
                                                  .settled = on_settled,
                                                  .stopped = on_all_stopped};
@@ -897,7 +901,7 @@ static void forget_unused(struct apply *a) {
 static void normalize(void) {
     struct apply *a = apply_;
     int64_t now = world.now;
-    int64_t interval = settings.apply.min_reload_interval * 1000;
+    int64_t interval = site.apply.min_reload_interval * 1000;
     memset(&a->error, 0, sizeof a->error);
     if (!world.up)
         return;
@@ -1085,7 +1089,7 @@ static void show_way(uint32_t to) {
 }
 
 static void report(uint32_t from, const struct move *move, const char *what) {
-    printf("%s: %s\n", scene->name, what);
+    printf("%s: %s: %s\n", mode_name(), scene->name, what);
     show_way(from);
     unpack(&states[from]);
     if (move) {
@@ -1135,12 +1139,12 @@ static bool try_faults(uint32_t from, struct move move, int operations) {
 }
 
 static bool explore_from(uint32_t from) {
-    for (uint8_t kind = 0; kind < KINDS; kind++) {
+    for (unsigned kind = 0; kind < KINDS; kind++) {
         unsigned arguments = kind == WANT ? 2 * want_count() : 2;
         bool twofold =
             kind == WANT || kind == KILL || kind == UNCLEAR || kind == FAILED_COMMAND;
         for (unsigned i = 0; i < (twofold ? arguments : 1); i++) {
-            struct move move = {.kind = kind, .argument = (uint8_t)i};
+            struct move move = {.kind = (uint8_t)kind, .argument = (uint8_t)i};
             int operations = try(from, &move);
             if (operations == -2 || !try_faults(from, move, operations))
                 return false;
@@ -1156,55 +1160,31 @@ static bool explore(const struct scene *what) {
     count = 0;
     memset(slots, 0, SLOTS * sizeof *slots);
     memset(&world, 0, sizeof world);
-    settings.haproxy.control = what->control;
-    settings.node_name = name;
-    settings.apply.runtime = true;
-    settings.apply.min_reload_interval = what->interval;
+    site.haproxy.control = control;
+    site.node_name = name;
+    site.apply.runtime = true;
+    site.apply.min_reload_interval = what->interval;
     world.wanted = want_of(0);
     (void)remember(0, &none);
     for (uint32_t i = 0; i < count && count < limit; i++)
         if (!explore_from(i))
             return false;
-    printf("%-24s %8u states%s\n", what->name, count, count < limit ? ", all" : "");
+    printf("%9s: %-14s %8u states%s\n", mode_name(), what->name, count,
+           count < limit ? ", all" : "");
     return true;
 }
 
-/* Who runs HAProxy, what may be wanted, what else may go wrong. */
+/* Each under supervise and beside an HAProxy that others run: what may be wanted, and what
+ * else may go wrong. */
 static const struct scene scenes[] = {
-    {"supervise: commands", CONTROL_SUPERVISE, {"axm", "bxm"}, false, true, false, 0},
-    {"supervise: reload", CONTROL_SUPERVISE, {"axm", "cym"}, false, true, false, 0},
-    {"supervise: refused", CONTROL_SUPERVISE, {"axm", "pxm"}, false, false, false, 0},
-    {"supervise: not loadable",
-     CONTROL_SUPERVISE,
-     {"axm", "rxm"},
-     false,
-     false,
-     false,
-     0},
-    {"supervise: other files", CONTROL_SUPERVISE, {"axm", "axn"}, true, false, false, 0},
-    {"supervise: disk", CONTROL_SUPERVISE, {"axm", "cym"}, true, false, false, 0},
-    {"supervise: unclear", CONTROL_SUPERVISE, {"axm", "cxm"}, false, false, true, 0},
-    {"supervise: interval", CONTROL_SUPERVISE, {"axm", "cxm"}, false, false, false, 2000},
-    {"socket: commands", CONTROL_MASTER_SOCKET, {"axm", "bxm"}, false, true, false, 0},
-    {"socket: reload", CONTROL_MASTER_SOCKET, {"axm", "cym"}, false, true, false, 0},
-    {"socket: refused", CONTROL_MASTER_SOCKET, {"axm", "pxm"}, false, false, false, 0},
-    {"socket: not loadable",
-     CONTROL_MASTER_SOCKET,
-     {"axm", "rxm"},
-     false,
-     false,
-     false,
-     0},
-    {"socket: other files", CONTROL_MASTER_SOCKET, {"axm", "axn"}, true, false, false, 0},
-    {"socket: disk", CONTROL_MASTER_SOCKET, {"axm", "cym"}, true, false, false, 0},
-    {"socket: unclear", CONTROL_MASTER_SOCKET, {"axm", "cxm"}, false, false, true, 0},
-    {"socket: interval",
-     CONTROL_MASTER_SOCKET,
-     {"axm", "cxm"},
-     false,
-     false,
-     false,
-     2000},
+    {.name = "commands", .wants = {"axm", "bxm"}, .strangers = true},
+    {.name = "reload", .wants = {"axm", "cym"}, .strangers = true},
+    {.name = "refused", .wants = {"axm", "pxm"}},
+    {.name = "not loadable", .wants = {"axm", "rxm"}},
+    {.name = "other files", .wants = {"axm", "axn"}, .faults_of_disk = true},
+    {.name = "disk", .wants = {"axm", "cym"}, .faults_of_disk = true},
+    {.name = "unclear", .wants = {"axm", "cxm"}, .unclear = true},
+    {.name = "interval", .wants = {"axm", "cxm"}, .interval = 2000},
 };
 
 /* apply [STATES [SCENE]]: the nearest so many states of each scene; 0: all. */
@@ -1218,8 +1198,10 @@ int main(int argc, char **argv) {
         each->outputs.count = FILES;
         each->items[CONFIG].exists = files_of(&each->outputs).at[CONFIG];
     }
-    for (size_t i = 0; i < sizeof scenes / sizeof *scenes; i++)
-        if (strstr(scenes[i].name, name) && !explore(&scenes[i]))
+    for (size_t i = 0; i < 2 * sizeof scenes / sizeof *scenes; i++) {
+        control = i % 2 ? CONTROL_MASTER_SOCKET : CONTROL_SUPERVISE;
+        if (strstr(scenes[i / 2].name, name) && !explore(&scenes[i / 2]))
             return 1;
+    }
     return 0;
 }
