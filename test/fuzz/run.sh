@@ -3,7 +3,7 @@
 #     test/fuzz/run.sh SECONDS [TARGET...]
 # Prints a line a target; exits with 1 after a finding, whose input it names. What it learns
 # stays in build/fuzz/corpus for the next time; FUZZ_BUILD names another build folder,
-# FUZZ_JOBS how many run at a time.
+# FUZZ_JOBS how many run at a time, FUZZ_SEED what they begin with, else another each time.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=${FUZZ_BUILD:-build/fuzz}
@@ -25,7 +25,7 @@ fuzz() {
     local findings options=()
     [ ! -f "test/fuzz/$target.dict" ] || options+=("-dict=test/fuzz/$target.dict")
     mkdir -p "$learnt"
-    nice -n 19 "$build/test/fuzz/fuzz_$target" -max_total_time="$seconds" -timeout=120 \
+    nice -n 19 "$build/test/fuzz/fuzz_$target" -max_total_time="$seconds" -seed="${FUZZ_SEED:-0}" -timeout=120 \
         -report_slow_units=120 \
         -rss_limit_mb=1500 -artifact_prefix="$build/$target." -print_final_stats=1 \
         "${options[@]}" "$learnt" "$known" >"$log" 2>&1 || true
