@@ -25,7 +25,7 @@ class Watcher:
         config = parts.Hatlas(folder).configure(
             sources=[{"zookeeper": zookeeper.address, "root": root}],
             services=common.UNCHECKED)
-        done = config.command("render", "--write")
+        done = config.command("render", "--write", "--timeout", "2m")
         if done.returncode:
             raise AssertionError(done.stderr)
         self.folder, self.port = folder, config.port

@@ -43,7 +43,7 @@ LIMITS = {
 
 def text_of(number):
     """Three digits that mean something."""
-    if number == 0 or abs(number) >= 100:
+    if isinstance(number, int) or number == 0 or abs(number) >= 100:
         return f"{number:,.0f}"
     return f"{number:.{max(0, 2 - math.floor(math.log10(abs(number))))}f}"
 
@@ -242,7 +242,7 @@ def quiet_hatlas(folder, **settings):
 
 def only_files(hatlas):
     """Outputs of which none is the config of a HAProxy that has to be told."""
-    return [{"template": "haproxy.cfg", "path": str(hatlas.config)},
+    return [{"template": "haproxy.cfg", "path": str(hatlas.config), "check": "none"},
             {"template": "services.map", "path": str(hatlas.out / "services.map")}]
 
 
