@@ -202,12 +202,13 @@ static void finish_section(struct reader *reader, const char *end) {
     }
 }
 
-/* Passes by lines that can't begin a section of defaults or of servers, nor be an `.if`: of
- * the others nothing is wanted, and most lines are those of servers. */
-static void skip_dull(struct line *rest) {
-    static const bool matters[256] = {
-        ['d'] = true, ['b'] = true,  ['l'] = true, ['.'] = true,
-        ['"'] = true, ['\''] = true, ['\\'] = true};
+/* Passes by lines that can't begin a section of defaults, nor one of servers if some are
+ * wanted, nor be an `.if`: of the others nothing is wanted, and most lines are those of
+ * servers. */
+static void skip_dull(struct line *rest, bool servers) {
+    const bool matters[256] = {
+        ['d'] = true, ['b'] = servers, ['l'] = servers, ['.'] = true,
+        ['"'] = true, ['\''] = true,   ['\\'] = true};
     static const char option[] = "default-server";
     const char *at = rest->text, *end = rest->text + rest->len;
     while (at < end) {
@@ -226,7 +227,7 @@ static void skip_dull(struct line *rest) {
 
 static bool next_line(const struct reader *reader, struct line *rest, struct line *line) {
     if (reader->skim && !reader->open)
-        skip_dull(rest);
+        skip_dull(rest, reader->wanted != NULL);
     return line_next(rest, line);
 }
 

@@ -47,14 +47,15 @@ class Watcher:
         parts.kill_processes_of(self.folder)
 
 
-def measure_turns(rivals, times):
-    """Milliseconds of each of some (probe, port), turn by turn."""
+def measure_turns(rivals, times, pause=0.4):
+    """Milliseconds of each of some (probe, port), turn by turn. The pause is long enough
+    for the check of the file, which follows a change of hatlas's, to be over."""
     for probe, port in rivals:
         parts.wait_for(lambda p=probe, at=port: p.ask(at) == "one", "HAProxy")
     took = [[] for _ in rivals]
     for number in range(WARM_UP + times):
         for (probe, port), mine in zip(rivals, took):
-            time.sleep(0.15 * random.uniform(1, 1.5))
+            time.sleep(pause * random.uniform(1, 1.5))
             took_now = probe.turn(port)
             if number >= WARM_UP:
                 mine.append(took_now)
@@ -72,9 +73,8 @@ def beside_watcher(folder, zookeeper, client, root, bare_root):
         stack.callback(answers.close)
         probes = []
         for at in (root, bare_root):
-            atlas = parts.Atlas(client, at)
-            probes.append(common.Probe(atlas, answers))
-            stack.callback(atlas.remove_service, "probe")
+            probes.append(common.Probe(parts.Atlas(client, at), answers))
+            stack.callback(probes[-1].remove)
         hatlas = common.run_hatlas(folder / "hatlas", zookeeper, root)
         stack.callback(hatlas.close)
         watcher = Watcher(folder / "bare", zookeeper, bare_root)
@@ -102,13 +102,12 @@ def bench_change(table, folder, zookeeper, client):
     hatlas = common.run_hatlas(folder / "reloads", zookeeper, "/atlas",
                                apply={"runtime": False})
     try:
-        hatlas.wait_answer("probe", "one")
         took, = measure_turns([(probe, hatlas.port)], CHANGES)
         check, _ = common.milliseconds(lambda: parts.haproxy_accepts(hatlas.config))
     finally:
         hatlas.close()
         answers.close()
-        probe.atlas.remove_service("probe")
+        probe.remove()
     table.add("write to answer, by reload", statistics.median(took), "ms",
               ("haproxy -c", check), f"median of {CHANGES}")
     table.add("write to answer, by reload, p99", common.p99(took), "ms")
@@ -271,7 +270,7 @@ def count_instructions(folder, zookeeper, atlas, answers):
         prefix=["env", f"LD_PRELOAD={build_preload(folder)}", "valgrind", "-q",
                 "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"])
     try:
-        parts.wait_for(lambda: hatlas.get("probe").body == "one", "HAProxy", 600)
+        parts.wait_for(lambda: hatlas.get(probe.name).body == "one", "HAProxy", 600)
         time.sleep(8)  # so that the cache is written
         for number in range(changes + 2):
             if number == 2:
@@ -288,7 +287,7 @@ def count_instructions(folder, zookeeper, atlas, answers):
     finally:
         hatlas.kill()
         parts.kill_processes_of(folder)
-        atlas.remove_service("probe")
+        probe.remove()
     total = re.search(r"^(?:summary|totals): (\d+)", text, re.M)
     return int(total.group(1)) / changes / 1e6
 

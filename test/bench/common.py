@@ -56,9 +56,11 @@ class Table:
     def __init__(self):
         self.rows, self.missed = [], []
 
-    def add(self, name, value, unit="", peer=None, note=""):
-        """`peer` is (what it is, its value in the same unit)."""
-        ratio = value / peer[1] if peer and peer[1] else None
+    def add(self, name, value, unit="", peer=None, note="", ratio=None):
+        """`peer` is (what it is, its value in the same unit). The ratio is that of the two,
+        if no better one is known."""
+        if peer and peer[1] and ratio is None:
+            ratio = value / peer[1]
         limit = LIMITS.get(name, "")
         verdict = self.judge(name, ratio if peer else value, limit)
         self.rows.append((
@@ -276,27 +278,32 @@ class Answers:
 
 
 class Probe:
-    """A service of which one host can be switched off and on: while it is off, the other
-    one, a backup, answers. Each is one write of one znode."""
+    """A service in the middle of the others, of which one host can be switched off and on:
+    while it is off, the other one, a backup, answers. Each is one write of one znode."""
 
     def __init__(self, atlas, answers):
         self.atlas, self.ports, self.connection = atlas, answers.ports, None
         self.enabled = True
-        atlas.put_service("probe", check={"type": "none"})
+        others = sorted(atlas.client.get_children(atlas.path("services")))
+        self.name = f"{others[len(others) // 2]}-probe"
+        atlas.put_service(self.name, check={"type": "none"})
         self.switch(True)
-        atlas.put_host("probe", answers.ports[1], host_id="b", backup=True)
+        atlas.put_host(self.name, answers.ports[1], host_id="b", backup=True)
+
+    def remove(self):
+        self.atlas.remove_service(self.name)
 
     def switch(self, enabled):
-        self.atlas.put_host("probe", self.ports[0], host_id="a", enabled=enabled)
+        self.atlas.put_host(self.name, self.ports[0], host_id="a", enabled=enabled)
         self.enabled = enabled
 
     def ask(self, port):
         """The body of one answer on a kept connection; "" if there was none."""
-        request = b"GET / HTTP/1.1\r\nHost: bench\r\nX-Service: probe\r\n\r\n"
+        request = f"GET / HTTP/1.1\r\nHost: bench\r\nX-Service: {self.name}\r\n\r\n"
         try:
             if not self.connection:
                 self.connection = socket.create_connection(("127.0.0.1", port), 5)
-            self.connection.sendall(request)
+            self.connection.sendall(request.encode())
             answer = self.connection.recv(4096).decode()
         except OSError:
             answer = ""

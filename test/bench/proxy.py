@@ -121,9 +121,14 @@ def measure(table, folder, count, host):
     (rate, p99), (bare, bare_p99), (same, _) = [
         [statistics.median(run[which][what] for run in runs) for what in (0, 1)]
         for which in range(3)]
+
+    def ratio(which):
+        return statistics.median(run[0][0] / run[which][0] for run in runs)
     size = f"{count:,} services"
-    table.add(f"requests/s, {size}", rate, peer=("by hand, same retries", same))
-    table.add(f"requests/s, bare, {size}", rate, peer=("by hand, bare", bare))
+    table.add(f"requests/s, {size}", rate, peer=("by hand, same retries", same),
+              ratio=ratio(2))
+    table.add(f"requests/s, bare, {size}", rate, peer=("by hand, bare", bare),
+              ratio=ratio(1))
     table.add(f"requests' p99, {size}", p99, "ms", ("by hand, bare", bare_p99))
     table.add(f"a reload of HAProxy, {size}", reloaded, "ms", ("haproxy -c", checked))
 

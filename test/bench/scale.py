@@ -187,7 +187,7 @@ def measure_big_run(table, folder, zookeeper, client):
     own = common.subfolder(folder, "run")
     with changes.beside_watcher(own, zookeeper, client, "/big", "/bare") as (hatlas, rivals):
         parts.wait_for(lambda: hatlas.count("applied"), "the first apply", 120)
-        took, bare = changes.measure_turns(rivals, 30)
+        took, bare = changes.measure_turns(rivals, 15, 1.5)
         changes.add_turns(table, "write to answer, 10,000 x 10", took, bare)
         time.sleep(15)
         rss, pss = common.memory(hatlas.process.pid)
