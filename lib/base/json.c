@@ -1,6 +1,9 @@
 /* JSON text, by jansson. */
 #include "base/json.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 json_t *json_parse(const char *text, size_t len, const char *where, struct error *error) {
     json_error_t fault;
     json_t *value =
@@ -16,8 +19,33 @@ static int append(const char *bytes, size_t len, void *out) {
     return 0;
 }
 
+/* 15 digits are what people write, and 17 tell any two numbers apart. */
+static size_t digits_of_real(double real) {
+    enum { NICE = 15, EXACT = 17 };
+    char text[32];
+    (void)snprintf(text, sizeof text, "%.*g", NICE, real);
+    double again = strtod(text, NULL);
+    return again < real || again > real ? EXACT : NICE;
+}
+
+size_t json_digits(const json_t *value) {
+    size_t digits = digits_of_real(json_real_value(value));
+    const char *key;
+    json_t *member;
+    size_t i;
+    json_object_foreach((json_t *)value, key, member) {
+        size_t more = json_digits(member);
+        digits = more > digits ? more : digits;
+    }
+    json_array_foreach(value, i, member) {
+        size_t more = json_digits(member);
+        digits = more > digits ? more : digits;
+    }
+    return digits;
+}
+
 void json_write(const json_t *value, size_t indent, struct buffer *out) {
-    size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(15);
+    size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(json_digits(value));
     flags |= indent ? JSON_INDENT(indent) : JSON_COMPACT;
     (void)json_dump_callback(value, append, out, flags);
 }

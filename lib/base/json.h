@@ -11,6 +11,9 @@
  * names the text in the error. Returns a reference the caller owns, or NULL. */
 json_t *json_parse(const char *text, size_t len, const char *where, struct error *error);
 
+/* How many digits its numbers need to be read back as they are. */
+size_t json_digits(const json_t *value);
+
 /* Appends the value, keys in their order, indented by `indent` spaces (0: compact). */
 void json_write(const json_t *value, size_t indent, struct buffer *out);
 

@@ -2,6 +2,7 @@
  * (the way true, false and null are), so a place is kept by its container and key or
  * index. */
 #include "base/yaml.h"
+#include "base/json.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -333,7 +334,8 @@ static void emit_value(yaml_emitter_t *emitter, const json_t *value) {
         size_t len = json_string_length(value);
         emit_text(emitter, text, len, string_style(text, len));
     } else {
-        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
+        char *text =
+            json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(json_digits(value)));
         if (text)
             emit_text(emitter, text, strlen(text), YAML_PLAIN_SCALAR_STYLE);
         free(text);
