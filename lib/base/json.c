@@ -20,28 +20,30 @@ static int append(const char *bytes, size_t len, void *out) {
 }
 
 /* 15 digits are what people write, and 17 tell any two numbers apart. */
-static size_t digits_of_real(double real) {
-    enum { NICE = 15, EXACT = 17 };
+enum { NICE = 15, EXACT = 17 };
+
+static bool is_nice(double real) {
     char text[32];
     (void)snprintf(text, sizeof text, "%.*g", NICE, real);
     double again = strtod(text, NULL);
-    return again < real || again > real ? EXACT : NICE;
+    return again >= real && again <= real;
 }
 
 size_t json_digits(const json_t *value) {
-    size_t digits = digits_of_real(json_real_value(value));
     const char *key;
     json_t *member;
     size_t i;
+    if (json_is_real(value))
+        return is_nice(json_real_value(value)) ? NICE : EXACT;
     json_object_foreach((json_t *)value, key, member) {
-        size_t more = json_digits(member);
-        digits = more > digits ? more : digits;
+        if (json_digits(member) == EXACT)
+            return EXACT;
     }
     json_array_foreach(value, i, member) {
-        size_t more = json_digits(member);
-        digits = more > digits ? more : digits;
+        if (json_digits(member) == EXACT)
+            return EXACT;
     }
-    return digits;
+    return NICE;
 }
 
 void json_write(const json_t *value, size_t indent, struct buffer *out) {
