@@ -1,5 +1,6 @@
 /* The views of services and hosts. */
 #include "render/catalog_view.h"
+#include "base/json.h"
 #include "catalog/fields.h"
 #include "render/field.h"
 
@@ -143,6 +144,17 @@ static struct service_view *service_of_hosts(const struct view *hosts) {
     return (struct service_view *)hosts->parent;
 }
 
+/* Item `i`, from 1 on, of all services or of some that were picked; NULL behind the end. */
+static struct service_view *listed_service(const struct run *run, const struct view *view,
+                                           lua_Integer i) {
+    const struct picked_view *picked = (const struct picked_view *)view;
+    bool all = view->kind == VIEW_SERVICES;
+    size_t count = all ? run->catalog->service_count : picked->count;
+    if (i < 1 || (lua_Unsigned)i > count)
+        return NULL;
+    return all ? &run->services[i - 1] : picked->items[i - 1];
+}
+
 bool view_push_item(lua_State *L, const struct view *view, lua_Integer i) {
     void *item = NULL;
     view_note_read(L, view);
@@ -150,14 +162,8 @@ bool view_push_item(lua_State *L, const struct view *view, lua_Integer i) {
         struct service_view *service = service_of_hosts(view);
         if (i >= 1 && (lua_Unsigned)i <= service->service->host_count)
             item = &host_views(L, service)[i - 1];
-    } else if (view->kind == VIEW_SERVICES) {
-        const struct run *run = state_run(L);
-        if (i >= 1 && (lua_Unsigned)i <= run->catalog->service_count)
-            item = &run->services[i - 1];
-    } else if (view->kind == VIEW_PICKED) {
-        const struct picked_view *picked = (const struct picked_view *)view;
-        if (i >= 1 && (lua_Unsigned)i <= picked->count)
-            item = picked->items[i - 1];
+    } else if (view->kind == VIEW_SERVICES || view->kind == VIEW_PICKED) {
+        item = listed_service(state_run(L), view, i);
     } else {
         return false;
     }
@@ -260,14 +266,9 @@ static void push_field(lua_State *L, struct service_view *view,
 
 struct service_view *service_at(lua_State *L, const struct view *view, int list,
                                 lua_Integer i) {
-    if (view && view->kind == VIEW_SERVICES) {
-        struct run *run = state_run(L);
-        run->services_reads++;
-        return (size_t)i <= run->catalog->service_count ? &run->services[i - 1] : NULL;
-    }
-    if (view && view->kind == VIEW_PICKED) {
-        const struct picked_view *picked = (const struct picked_view *)view;
-        return (size_t)i <= picked->count ? picked->items[i - 1] : NULL;
+    if (view && (view->kind == VIEW_SERVICES || view->kind == VIEW_PICKED)) {
+        view_note_read(L, view);
+        return listed_service(state_run(L), view, i);
     }
     int type = lua_istable(L, list) ? lua_rawgeti(L, list, i) : LUA_TNONE;
     if (type == LUA_TNIL) {
@@ -380,18 +381,13 @@ void service_value_push(lua_State *L, struct service_view *view, lua_Integer key
     }
 }
 
-static int append_bytes(const char *bytes, size_t len, void *key) {
-    buffer_append(key, bytes, len);
-    return 0;
-}
-
 void fields_key_append(lua_State *L, const struct view *fields, struct buffer *key) {
     struct service_view *view = (struct service_view *)fields->parent;
     const json_t *said[] = {view->service->fields, view->service->vars,
                             override(L, view)};
     for (size_t i = 0; i < sizeof said / sizeof said[0]; i++) {
         if (json_object_size(said[i]))
-            (void)json_dump_callback(said[i], append_bytes, key, JSON_COMPACT);
+            json_write(said[i], 0, key);
         buffer_putc(key, '\0');
     }
 }
