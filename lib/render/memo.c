@@ -140,14 +140,17 @@ static bool print_kept(lua_State *L, struct memo *memo, const struct text_key *k
     return true;
 }
 
-/* Renders what has the key, and keeps it unless it was made of `services` too. */
-static void print_and_keep(lua_State *L, struct memo *memo, const struct text_key *key,
-                           const char *name, int globals) {
+/* Renders what has the key, and keeps it unless it was made of `services` too. What has
+ * none (NULL) is only rendered. */
+static void print(lua_State *L, struct memo *memo, const struct text_key *key,
+                  const char *name, int globals) {
     struct run *run = state_run(L);
     size_t start = run->out->len;
     uint64_t reads = run->services_reads;
-    run->keeping++;
+    run->keeping += key != NULL;
     template_run(L, name, globals);
+    if (!key)
+        return;
     run->keeping--;
     if (run->services_reads == reads)
         keep(L, memo, key, buffer_str(run->out) + start, run->out->len - start);
@@ -163,14 +166,12 @@ void memo_include(lua_State *L, const char *name, int params) {
     struct memo *memo = template_memo(run);
     const struct text_key *key =
         run->keeping < KEEP_MAX ? make_key(L, name, params) : NULL;
-    bool keeps = is_worth_keeping(run, key);
-    if (keeps && print_kept(L, memo, key))
+    if (!is_worth_keeping(run, key))
+        key = NULL;
+    if (key && print_kept(L, memo, key))
         return;
     sandbox_push_globals(L, params);
-    if (keeps)
-        print_and_keep(L, memo, key, name, lua_gettop(L));
-    else
-        template_run(L, name, lua_gettop(L));
+    print(L, memo, key, name, lua_gettop(L));
     lua_pop(L, 1);
 }
 
@@ -203,14 +204,11 @@ void memo_include_each(lua_State *L, const char *name, int list) {
     int globals = lua_gettop(L);
     for (lua_Integer i = 1; (view = service_at(L, items, list, i)); i++) {
         const struct text_key *key = keeps ? make_each_key(renderer, name, view) : NULL;
-        if (keeps && print_kept(L, memo, key))
+        if (key && print_kept(L, memo, key))
             continue;
         lua_pushlightuserdata(L, view);
         sandbox_set_param(L, globals, each_param);
-        if (keeps)
-            print_and_keep(L, memo, key, name, globals);
-        else
-            template_run(L, name, globals);
+        print(L, memo, key, name, globals);
     }
     lua_pop(L, 1);
 }
