@@ -205,6 +205,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
     (void)fd, (void)what;
     struct agent *agent = arg;
     agent->changed = false;
+    if (agent->apply)
+        apply_expect(agent->apply);
     if (agent->next.feed)
         (void)take_next(agent);
     render_changes(agent);

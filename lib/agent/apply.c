@@ -561,6 +561,11 @@ void apply_close(struct apply *apply) {
     free(apply);
 }
 
+void apply_expect(struct apply *apply) {
+    if (apply->runtime && apply->running && apply->probed)
+        runtime_prepare(apply->runtime);
+}
+
 void apply_want(struct apply *apply, const struct outputs *outputs, bool retry) {
     bool changed = !outputs_equal(apply->wanted, outputs);
     if (changed)

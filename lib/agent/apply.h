@@ -56,6 +56,10 @@ struct apply *apply_open(const struct apply_options *options, struct error *erro
  */
 void apply_close(struct apply *apply);
 
+/* Something is being rendered, and apply_want will follow: HAProxy is asked already what has
+ * to be known before it gets commands, so that it answers meanwhile. */
+void apply_expect(struct apply *apply);
+
 /* Has the outputs applied, in place of what was wanted before. Wanting the same again
  * after a failure only makes it be tried again if `retry`. */
 void apply_want(struct apply *apply, const struct outputs *outputs, bool retry);

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "haproxy/answer.h"
-#include "haproxy/cli.h"
+#include "haproxy/greeting.h"
 
 #include <event2/event.h>
 #include <stdio.h>
@@ -43,7 +43,7 @@ struct background {
     pid_t pid; /* 0: paused */
     struct pending *pendings;
     struct event *timer;
-    struct cli *cli; /* a round is under way */
+    struct greeting *greeting; /* a round is under way */
     unsigned round;
     int64_t now;             /* when the round began */
     struct pending *leaving; /* the next to try to delete in this round */
@@ -150,8 +150,8 @@ void background_count(const struct background *b, size_t *warming, size_t *leavi
 
 /* The round is over: sleeps until the first server is due. */
 static void rest(struct background *b) {
-    cli_close(b->cli);
-    b->cli = NULL;
+    greeting_close(b->greeting);
+    b->greeting = NULL;
     int64_t due = INT64_MAX;
     for (const struct pending *p = b->pendings; p; p = p->hh.next)
         due = p->due < due ? p->due : due;
@@ -164,8 +164,8 @@ static void rest(struct background *b) {
 static void fault(struct background *b, const struct error *error) {
     log_debug(b->log, "the runtime API gives no answer, will be asked again",
               LOG_STR("where", error->where), LOG_STR("error", error->text));
-    cli_close(b->cli);
-    b->cli = NULL;
+    greeting_close(b->greeting);
+    b->greeting = NULL;
     (void)event_add(b->timer, &(struct timeval){FAULT_USEC / 1000000, 0});
 }
 
@@ -289,7 +289,7 @@ static void ask(struct background *b, struct pending *pending, cli_answered *ans
                 const char *before, const char *name, const char *after) {
     char *command = mem_printf("%s%s%s", before, name, after);
     b->asked = pending;
-    cli_ask(b->cli, command, answered, b);
+    cli_ask(greeting_cli(b->greeting), command, answered, b);
     free(command);
 }
 
@@ -323,15 +323,13 @@ static void proceed(struct background *b) {
     rest(b);
 }
 
-static void on_info(void *arg, const char *answer, const struct error *error) {
+static void on_greeted(void *arg, pid_t pid, const struct error *error) {
     struct background *b = arg;
-    char version[64];
-    pid_t pid = 0;
     if (error) {
         fault(b, error);
         return;
     }
-    if (!answer_info(answer, &pid, version, sizeof version) || pid != b->pid) {
+    if (pid != b->pid) {
         log_notice(b->log,
                    "another HAProxy answers now, what waited for the old one is "
                    "forgotten",
@@ -348,20 +346,20 @@ static void on_timer(evutil_socket_t fd, short what, void *arg) {
     struct background *b = arg;
     b->round++;
     b->now = clock_usec();
-    b->cli = cli_open(b->base, b->settings->socket);
-    cli_ask(b->cli, "show info", on_info, b);
+    b->greeting = greeting_start(b->base, b->settings->socket);
+    greeting_await(b->greeting, on_greeted, b);
 }
 
 void background_resume(struct background *b, pid_t pid) {
     b->pid = pid;
-    if (b->pendings && !b->cli)
+    if (b->pendings && !b->greeting)
         (void)event_add(b->timer, &(struct timeval){0, 0});
 }
 
 void background_pause(struct background *b) {
     (void)event_del(b->timer);
-    cli_close(b->cli);
-    b->cli = NULL;
+    greeting_close(b->greeting);
+    b->greeting = NULL;
 }
 
 void background_forget(struct background *b) {

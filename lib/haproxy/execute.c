@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "haproxy/answer.h"
-#include "haproxy/cli.h"
 #include "haproxy/map.h"
 #include "haproxy/resolve.h"
 #include "haproxy/script.h"
@@ -27,7 +26,7 @@ struct execution {
     struct resolver *resolver;
     struct script script;
     struct verify *verify;
-    struct cli *cli;
+    struct greeting *greeting;
     size_t at; /* SENDING, MAPS: the line of the script */
     bool revived;
     bool touched;
@@ -67,7 +66,8 @@ static void free_plan(struct plan *plan) {
 void execution_cancel(struct execution *e) {
     if (!e)
         return;
-    cli_close(e->cli);
+    greeting_close(e->greeting);
+    greeting_close(e->options.greeting);
     resolver_free(e->resolver);
     script_free(&e->script);
     verify_free(e->verify);
@@ -216,7 +216,7 @@ static void send_next(struct execution *e) {
     char *command = script_command(line_of(e), e->map_version);
     log_debug(e->options.log, "asks HAProxy", LOG_STR("command", command));
     e->touched = true;
-    cli_ask(e->cli, command, on_answer, e);
+    cli_ask(greeting_cli(e->greeting), command, on_answer, e);
     free(command);
 }
 
@@ -252,7 +252,7 @@ static void ask_backend(struct execution *e) {
     }
     background_hurry(e->options.background, backend);
     char *command = mem_printf("show servers state %s", backend);
-    cli_ask(e->cli, command, on_servers, e);
+    cli_ask(greeting_cli(e->greeting), command, on_servers, e);
     free(command);
 }
 
@@ -287,19 +287,13 @@ static void ask_map(struct execution *e) {
                         ? mem_printf("show map %s", line->map)
                         : mem_printf("get map %s %.*s", line->map,
                                      (int)strcspn(line->text, " "), line->text);
-    cli_ask(e->cli, command, on_map, e);
+    cli_ask(greeting_cli(e->greeting), command, on_map, e);
     free(command);
 }
 
 /* ---- phases ---- */
 
-static bool is_same_process(struct execution *e, const char *answer,
-                            struct error *error) {
-    char version[64];
-    pid_t pid = 0;
-    if (!answer_info(answer, &pid, version, sizeof version))
-        return error_set(error, e->options.socket,
-                         "no HAProxy answers to `show info`: %.200s", answer);
+static bool is_same_process(struct execution *e, pid_t pid, struct error *error) {
     if (pid == e->options.pid)
         return true;
     e->touched = true;
@@ -308,17 +302,27 @@ static bool is_same_process(struct execution *e, const char *answer,
                      (long)e->options.pid);
 }
 
-static void on_info(void *arg, const char *answer, const struct error *fault) {
+static void on_greeted(void *arg, pid_t pid, const struct error *fault) {
     struct execution *e = arg;
     struct error error;
     if (fault)
         finish(e, fault);
-    else if (!is_same_process(e, answer, &error))
+    else if (!is_same_process(e, pid, &error))
         finish(e, &error);
     else if (e->phase == SENDING)
         send_next(e);
     else
         ask_backend(e);
+}
+
+/* On the connection that was prepared, if there is one. */
+static void greet(struct execution *e) {
+    greeting_close(e->greeting);
+    e->greeting = e->options.greeting;
+    e->options.greeting = NULL;
+    if (!e->greeting)
+        e->greeting = greeting_start(e->options.base, e->options.socket);
+    greeting_await(e->greeting, on_greeted, e);
 }
 
 static void begin(struct execution *e, enum phase phase) {
@@ -328,9 +332,7 @@ static void begin(struct execution *e, enum phase phase) {
         break;
     case SENDING:
     case SERVERS:
-        cli_close(e->cli);
-        e->cli = cli_open(e->options.base, e->options.socket);
-        cli_ask(e->cli, "show info", on_info, e);
+        greet(e);
         break;
     case MAPS:
         e->at = 0;

@@ -3,6 +3,7 @@
 #define HATLAS_HAPROXY_EXECUTE_H
 
 #include "haproxy/background.h"
+#include "haproxy/greeting.h"
 #include "haproxy/runtime.h"
 
 struct execution;
@@ -13,7 +14,8 @@ struct execution_options {
     const char *socket;
     struct background *background;
     pid_t pid;
-    size_t next_id; /* for `add server` */
+    size_t next_id;            /* for `add server` */
+    struct greeting *greeting; /* to begin with, taken over; NULL: a new one */
 };
 
 struct execution_end {

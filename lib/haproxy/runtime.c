@@ -4,10 +4,11 @@
 #include "base/mem.h"
 #include "haproxy/answer.h"
 #include "haproxy/background.h"
-#include "haproxy/cli.h"
 #include "haproxy/execute.h"
 #include "haproxy/later.h"
 
+#include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -23,7 +24,9 @@ struct runtime {
     struct execution *execution;
     haproxy_done *done;
     void *done_arg;
-    struct cli *cli; /* a probe is under way */
+    struct greeting *probe; /* a probe is under way */
+    struct greeting *early; /* for what will be executed; NULL: none was prepared */
+    struct event *early_timer;
     struct runtime_facts facts;
     runtime_probed *probed;
     void *probed_arg;
@@ -34,6 +37,16 @@ static size_t first_id(void) {
     return 1000000 + (size_t)(time(NULL) % 1000000) * 1000;
 }
 
+static void drop_early(struct runtime *runtime) {
+    greeting_close(runtime->early);
+    runtime->early = NULL;
+}
+
+static void on_early_timer(evutil_socket_t fd, short what, void *arg) {
+    (void)fd, (void)what;
+    drop_early(arg);
+}
+
 struct runtime *runtime_new(struct event_base *base, const struct log *log,
                             const struct haproxy_settings *settings) {
     struct runtime *runtime = mem_zalloc(sizeof *runtime);
@@ -42,6 +55,7 @@ struct runtime *runtime_new(struct event_base *base, const struct log *log,
     runtime->settings = settings;
     runtime->next_id = first_id();
     runtime->background = background_new(base, log, settings);
+    runtime->early_timer = event_new(base, -1, 0, on_early_timer, runtime);
     return runtime;
 }
 
@@ -49,7 +63,9 @@ void runtime_free(struct runtime *runtime) {
     if (!runtime)
         return;
     execution_cancel(runtime->execution);
-    cli_close(runtime->cli);
+    greeting_close(runtime->probe);
+    drop_early(runtime);
+    event_free(runtime->early_timer);
     background_free(runtime->background);
     later_free(&runtime->later);
     free(runtime);
@@ -60,13 +76,17 @@ void runtime_free(struct runtime *runtime) {
 static void finish_probe(struct runtime *runtime, const struct error *error) {
     struct runtime_facts facts = runtime->facts;
     runtime_probed *probed = runtime->probed;
-    cli_close(runtime->cli);
-    runtime->cli = NULL;
+    greeting_close(runtime->probe);
+    runtime->probe = NULL;
     if (!error && facts.pid != runtime->pid) {
         background_forget(runtime->background);
         runtime->pid = facts.pid;
     }
     probed(runtime->probed_arg, error ? NULL : &facts, error);
+}
+
+static void ask(struct runtime *runtime, const char *question, cli_answered *answered) {
+    cli_ask(greeting_cli(runtime->probe), question, answered, runtime);
 }
 
 static void on_map_help(void *arg, const char *answer, const struct error *error) {
@@ -83,7 +103,7 @@ static void on_server_help(void *arg, const char *answer, const struct error *er
         return;
     }
     runtime->facts.abilities.dynamic_servers = answer_offers(answer, "add server");
-    cli_ask(runtime->cli, "help prepare map", on_map_help, runtime);
+    ask(runtime, "help prepare map", on_map_help);
 }
 
 static void on_level(void *arg, const char *answer, const struct error *error) {
@@ -97,35 +117,40 @@ static void on_level(void *arg, const char *answer, const struct error *error) {
                     LOG_STR("level", answer));
         finish_probe(runtime, NULL);
     } else {
-        cli_ask(runtime->cli, "help add server", on_server_help, runtime);
+        ask(runtime, "help add server", on_server_help);
     }
 }
 
-static void on_info(void *arg, const char *answer, const struct error *fault) {
+static void on_greeted(void *arg, pid_t pid, const struct error *error) {
     struct runtime *runtime = arg;
-    struct runtime_facts *facts = &runtime->facts;
-    struct error error;
-    if (fault) {
-        finish_probe(runtime, fault);
-    } else if (!answer_info(answer, &facts->pid, facts->version, sizeof facts->version)) {
-        (void)error_set(&error, runtime->settings->socket,
-                        "no HAProxy answers to `show info`: %.200s", answer);
-        finish_probe(runtime, &error);
-    } else {
-        cli_ask(runtime->cli, "show cli level", on_level, runtime);
+    if (error) {
+        finish_probe(runtime, error);
+        return;
     }
+    runtime->facts.pid = pid;
+    (void)snprintf(runtime->facts.version, sizeof runtime->facts.version, "%s",
+                   greeting_version(runtime->probe));
+    ask(runtime, "show cli level", on_level);
 }
 
 void runtime_probe(struct runtime *runtime, runtime_probed *probed, void *arg) {
-    cli_close(runtime->cli);
+    greeting_close(runtime->probe);
     runtime->facts = (struct runtime_facts){0};
     runtime->probed = probed;
     runtime->probed_arg = arg;
-    runtime->cli = cli_open(runtime->base, runtime->settings->socket);
-    cli_ask(runtime->cli, "show info", on_info, runtime);
+    runtime->probe = greeting_start(runtime->base, runtime->settings->socket);
+    greeting_await(runtime->probe, on_greeted, runtime);
 }
 
 /* ---- execute ---- */
+
+void runtime_prepare(struct runtime *runtime) {
+    const struct timeval enough = {1, 0};
+    if (!runtime->pid || runtime->execution || runtime->early)
+        return;
+    runtime->early = greeting_start(runtime->base, runtime->settings->socket);
+    (void)event_add(runtime->early_timer, &enough);
+}
 
 static void on_ended(void *arg, const struct execution_end *end) {
     struct runtime *runtime = arg;
@@ -165,7 +190,9 @@ void runtime_execute_start(struct runtime *runtime, const struct plan *plan,
                                         .socket = runtime->settings->socket,
                                         .background = runtime->background,
                                         .pid = runtime->pid,
-                                        .next_id = runtime->next_id};
+                                        .next_id = runtime->next_id,
+                                        .greeting = runtime->early};
+    runtime->early = NULL;
     background_pause(runtime->background);
     runtime->done = done;
     runtime->done_arg = arg;
@@ -183,6 +210,7 @@ void runtime_reset(struct runtime *runtime) {
         runtime->execution = NULL;
     }
     background_forget(runtime->background);
+    drop_early(runtime);
     runtime->pid = 0;
 }
 

@@ -34,6 +34,11 @@ void runtime_free(struct runtime *runtime);
  * probe that is still under way is forgotten. */
 void runtime_probe(struct runtime *runtime, runtime_probed *probed, void *arg);
 
+/* A plan is likely to be executed soon: connects to HAProxy and asks which process answers,
+ * so that it does so meanwhile. If no plan is executed within a second, the connection is
+ * closed again. Does nothing before a probe. */
+void runtime_prepare(struct runtime *runtime);
+
 /* Executes a plan that is no reload, then compares HAProxy's state with the new config
  * (the servers of all backends that the plan touches) and the maps that it replaces.
  * `done` gets an error for anything that is not exactly as planned: an answer that is not

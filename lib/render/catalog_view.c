@@ -1,6 +1,7 @@
 /* The views of services and hosts. */
 #include "render/catalog_view.h"
 #include "base/json.h"
+#include "base/mem.h"
 #include "catalog/fields.h"
 #include "render/field.h"
 
@@ -145,14 +146,14 @@ static struct service_view *service_of_hosts(const struct view *hosts) {
 }
 
 /* Item `i`, from 1 on, of all services or of some that were picked; NULL behind the end. */
-static struct service_view *listed_service(const struct run *run, const struct view *view,
-                                           lua_Integer i) {
+static struct service_view *listed_service(const struct renderer *renderer,
+                                           const struct view *view, lua_Integer i) {
     const struct picked_view *picked = (const struct picked_view *)view;
     bool all = view->kind == VIEW_SERVICES;
-    size_t count = all ? run->catalog->service_count : picked->count;
+    size_t count = all ? renderer->run.catalog->service_count : picked->count;
     if (i < 1 || (lua_Unsigned)i > count)
         return NULL;
-    return all ? &run->services[i - 1] : picked->items[i - 1];
+    return all ? &renderer->services[i - 1] : picked->items[i - 1];
 }
 
 bool view_push_item(lua_State *L, const struct view *view, lua_Integer i) {
@@ -163,7 +164,7 @@ bool view_push_item(lua_State *L, const struct view *view, lua_Integer i) {
         if (i >= 1 && (lua_Unsigned)i <= service->service->host_count)
             item = &host_views(L, service)[i - 1];
     } else if (view->kind == VIEW_SERVICES || view->kind == VIEW_PICKED) {
-        item = listed_service(state_run(L), view, i);
+        item = listed_service(state_renderer(L), view, i);
     } else {
         return false;
     }
@@ -180,27 +181,42 @@ static int compare_service(const void *name, const void *item) {
 }
 
 void service_find_push(lua_State *L, const char *name) {
-    struct run *run = state_run(L);
+    const struct renderer *renderer = state_renderer(L);
+    size_t count = renderer->run.catalog->service_count;
     void *found = NULL;
-    if (run->catalog->service_count)
-        found = bsearch(name, run->services, run->catalog->service_count,
-                        sizeof *run->services, compare_service);
+    if (count)
+        found = bsearch(name, renderer->services, count, sizeof *renderer->services,
+                        compare_service);
     if (found)
         lua_pushlightuserdata(L, found);
     else
         lua_pushnil(L);
 }
 
-void view_start(lua_State *L) {
-    struct run *run = state_run(L);
-    size_t count = run->catalog->service_count;
-    run->services = arena_alloc(L, count * sizeof *run->services);
-    for (size_t i = 0; i < count; i++) {
-        struct service_view *view = &run->services[i];
+/* They are kept for the next rendering: fresh memory costs more than what is made of it. */
+static void make_room(struct renderer *renderer, size_t count) {
+    if (count <= renderer->service_room)
+        return;
+    free(renderer->services);
+    renderer->service_room = count + count / 8;
+    renderer->services = mem_zalloc(renderer->service_room * sizeof *renderer->services);
+    for (size_t i = 0; i < renderer->service_room; i++) {
+        struct service_view *view = &renderer->services[i];
         view->view = (struct view){VIEW_SERVICE, NULL, "service"};
         view->hosts = (struct view){VIEW_HOSTS, &view->view, "hosts"};
         view->fields = (struct view){VIEW_FIELDS, &view->view, "fields"};
-        view->service = run->catalog->services[i];
+    }
+}
+
+void view_start(lua_State *L) {
+    struct renderer *renderer = state_renderer(L);
+    const struct catalog *catalog = renderer->run.catalog;
+    make_room(renderer, catalog->service_count);
+    for (size_t i = 0; i < catalog->service_count; i++) {
+        struct service_view *view = &renderer->services[i];
+        view->service = catalog->services[i];
+        view->host_views = NULL;
+        view->override_known = false;
     }
 }
 
@@ -268,7 +284,7 @@ struct service_view *service_at(lua_State *L, const struct view *view, int list,
                                 lua_Integer i) {
     if (view && (view->kind == VIEW_SERVICES || view->kind == VIEW_PICKED)) {
         view_note_read(L, view);
-        return listed_service(state_run(L), view, i);
+        return listed_service(state_renderer(L), view, i);
     }
     int type = lua_istable(L, list) ? lua_rawgeti(L, list, i) : LUA_TNONE;
     if (type == LUA_TNIL) {

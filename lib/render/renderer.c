@@ -35,6 +35,7 @@ void renderer_free(struct renderer *renderer) {
     close_lua(renderer);
     fields_free(renderer->fields, renderer->field_count);
     buffer_free(&renderer->scratch);
+    free(renderer->services);
     for (size_t i = 0; i < KEEP_MAX; i++)
         buffer_free(&renderer->text_keys[i].bytes);
     free(renderer);

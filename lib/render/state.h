@@ -47,7 +47,6 @@ struct run {
     size_t depth;
     char last_place[256]; /* last seen, for errors that come without one */
     struct arena_block *arena;
-    struct service_view *services;
 };
 
 /* One row of service_schema with what holds where a service does not say. */
@@ -84,6 +83,8 @@ struct renderer {
     struct template *templates;
     uint64_t number; /* of the rendering */
     struct buffer scratch;
+    struct service_view *services; /* of the rendering's catalog, in its order */
+    size_t service_room;
     struct text_key text_keys[KEEP_MAX]; /* of what is being kept, outermost first */
     struct run run;
 };

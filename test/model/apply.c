@@ -390,6 +390,10 @@ void runtime_probe(struct runtime *runtime, runtime_probed *probed, void *arg) {
     world.probe_done = doing.dead ? NULL : probed;
 }
 
+void runtime_prepare(struct runtime *runtime) {
+    (void)runtime;
+}
+
 void runtime_execute_start(struct runtime *runtime, const struct plan *plan,
                            const char *config, haproxy_done *done, void *arg) {
     (void)runtime, (void)plan, (void)config;
