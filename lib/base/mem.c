@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static void *checked(void *memory) {
     if (!memory) {
@@ -52,4 +54,12 @@ void *mem_grow(void *items, size_t count, size_t size) {
     if (count & (count - 1))
         return items;
     return mem_resize(items, count ? count * 2 : 1, size);
+}
+
+void mem_populate(void *memory, size_t size) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = ((uintptr_t)memory + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)memory + size) & ~(page - 1);
+    if (begin < end)
+        (void)madvise((void *)begin, end - begin, MADV_POPULATE_WRITE);
 }

@@ -25,4 +25,9 @@ char *mem_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * whenever `count` is a power of two, so no capacity needs to be kept. */
 void *mem_grow(void *items, size_t count, size_t size);
 
+/* Has the system provide the pages of fresh memory that is about to be written, all at once
+ * (madvise(2), MADV_POPULATE_WRITE): one by one they cost more than the writing. Where the
+ * system can't, nothing happens. */
+void mem_populate(void *memory, size_t size);
+
 #endif

@@ -214,10 +214,23 @@ void view_start(lua_State *L) {
     make_room(renderer, catalog->service_count);
     for (size_t i = 0; i < catalog->service_count; i++) {
         struct service_view *view = &renderer->services[i];
-        view->service = catalog->services[i];
         view->host_views = NULL;
+        if (view->service == catalog->services[i])
+            continue;
+        view->service = catalog->services[i];
         view->override_known = false;
+        view->asked = view->answers = 0;
     }
+    const struct catalog *last = renderer->viewed;
+    for (size_t i = catalog->service_count; last && i < last->service_count; i++)
+        renderer->services[i].service = NULL;
+    renderer->viewed = catalog_ref(catalog);
+    catalog_unref(last);
+}
+
+void views_free(struct renderer *renderer) {
+    free(renderer->services);
+    catalog_unref(renderer->viewed);
 }
 
 static const json_t * override(lua_State *L, struct service_view *view) {

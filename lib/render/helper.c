@@ -4,7 +4,7 @@
 #include "render/catalog_view.h"
 #include "render/sandbox.h"
 #include "render/template.h"
-#include "render/view.h"
+#include "render/where.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -329,71 +329,6 @@ static int include_each(lua_State *L) {
     return 0;
 }
 
-/* A value that a field is compared with. */
-struct wanted {
-    int type;
-    const char *text;
-    size_t len;
-    lua_Integer number;
-    bool truth;
-};
-
-static struct wanted check_wanted(lua_State *L, int index) {
-    struct wanted wanted = {.type = lua_type(L, index)};
-    if (wanted.type == LUA_TSTRING)
-        wanted.text = lua_tolstring(L, index, &wanted.len);
-    else if (lua_isinteger(L, index))
-        wanted.number = lua_tointeger(L, index);
-    else if (wanted.type == LUA_TBOOLEAN)
-        wanted.truth = lua_toboolean(L, index);
-    else if (wanted.type != LUA_TNIL)
-        luaL_error(L, "where: a value is a string, a whole number or a boolean");
-    return wanted;
-}
-
-/* Whether what was found is the value, or without one whether it is set. */
-static bool is_wanted(const struct wanted *wanted, const json_t *found) {
-    switch (wanted->type) {
-    case LUA_TNIL:
-        return found && !json_is_false(found);
-    case LUA_TSTRING:
-        return json_is_string(found) && json_string_length(found) == wanted->len &&
-               !memcmp(json_string_value(found), wanted->text, wanted->len);
-    case LUA_TBOOLEAN:
-        return json_is_boolean(found) && json_is_true(found) == wanted->truth;
-    default:
-        return json_is_integer(found) && json_integer_value(found) == wanted->number;
-    }
-}
-
-static size_t count_services(lua_State *L, int list) {
-    const struct view *view = view_at(L, list);
-    size_t count = 0;
-    if (view ? !view_list(L, view, &count) : !lua_istable(L, list))
-        luaL_error(L, "expected a list of services");
-    return view ? count : lua_rawlen(L, list);
-}
-
-static int where(lua_State *L) {
-    struct field_path path;
-    struct service_view *service;
-    lua_settop(L, 3);
-    struct wanted wanted = check_wanted(L, 3);
-    field_path_find(L, luaL_checkstring(L, 2), &path);
-    size_t count = count_services(L, 1);
-    const struct view *list = view_at(L, 1);
-    struct picked_view *picked = arena_alloc(L, sizeof *picked);
-    picked->view = (struct view){VIEW_PICKED, NULL, "services"};
-    picked->items = arena_alloc(L, count * sizeof(struct service_view *));
-    state_charge(L, count);
-    for (size_t i = 0;
-         i < count && (service = service_at(L, list, 1, (lua_Integer)i + 1)); i++)
-        if (is_wanted(&wanted, field_path_read(L, &path, service)))
-            picked->items[picked->count++] = service;
-    lua_pushlightuserdata(L, picked);
-    return 1;
-}
-
 static const luaL_Reg helpers[] = {
     {"raw", raw},
     {"fmt", fmt},
@@ -406,7 +341,7 @@ static const luaL_Reg helpers[] = {
     {"path", path},
     {"include", include},
     {"include_each", include_each},
-    {"where", where},
+    {"where", where_helper},
     {NULL, NULL},
 };
 

@@ -127,6 +127,12 @@ static void keep(lua_State *L, struct memo *memo, const struct text_key *key,
     use(memo, text, state_renderer(L)->number);
 }
 
+static void check_size(lua_State *L) {
+    const struct run *run = state_run(L);
+    if (run->out->len - run->start > OUTPUT_MAX)
+        luaL_error(L, "the template prints more than %d MiB", OUTPUT_MAX >> 20);
+}
+
 /* Prints the text of the key if it is kept. */
 static bool print_kept(lua_State *L, struct memo *memo, const struct text_key *key) {
     struct run *run = state_run(L);
@@ -135,8 +141,7 @@ static bool print_kept(lua_State *L, struct memo *memo, const struct text_key *k
         return false;
     use(memo, text, state_renderer(L)->number);
     buffer_append(run->out, text->key + text->hh.keylen, text->len);
-    if (run->out->len - run->start > OUTPUT_MAX)
-        luaL_error(L, "the template prints more than %d MiB", OUTPUT_MAX >> 20);
+    check_size(L);
     return true;
 }
 
@@ -177,14 +182,6 @@ void memo_include(lua_State *L, const char *name, int params) {
 
 static const char each_param[] = "service";
 
-static struct text_key *make_each_key(struct renderer *renderer, const char *name,
-                                      const struct service_view *view) {
-    struct text_key *key = start_key(renderer, name);
-    buffer_append(&key->bytes, each_param, sizeof each_param);
-    add_service(key, view->service);
-    return key;
-}
-
 /* The globals that all services of a list share, but for the service. */
 static void push_each_globals(lua_State *L) {
     lua_createtable(L, 0, 1);
@@ -194,21 +191,50 @@ static void push_each_globals(lua_State *L) {
     lua_remove(L, -2);
 }
 
+static struct listing *next_listing(struct memo *memo, const char *name) {
+    struct listing **link = memo->next_listing ? memo->next_listing : &memo->listings;
+    if (!*link)
+        *link = mem_zalloc(sizeof **link);
+    listing_begin(*link, name);
+    memo->next_listing = &(*link)->next;
+    return *link;
+}
+
+/* Renders the template with the service, and notes its text unless it was made of `services`
+ * too. */
+static void print_service(lua_State *L, struct listing *listing, const char *name,
+                          struct service_view *view, int globals) {
+    struct run *run = state_run(L);
+    uint64_t reads = run->services_reads;
+    if (listing)
+        listing_flush(listing, run->out);
+    size_t start = run->out->len;
+    lua_pushlightuserdata(L, view);
+    sandbox_set_param(L, globals, each_param);
+    run->keeping += listing != NULL;
+    template_run(L, name, globals);
+    run->keeping -= listing != NULL;
+    if (listing)
+        listing_add(listing, run->services_reads == reads ? view->service : NULL,
+                    run->out->len - start);
+}
+
 void memo_include_each(lua_State *L, const char *name, int list) {
-    struct renderer *renderer = state_renderer(L);
-    struct memo *memo = template_memo(&renderer->run);
+    struct run *run = state_run(L);
     const struct view *items = view_at(L, list);
-    bool keeps = !renderer->run.keeping;
+    struct listing *listing =
+        run->keeping ? NULL : next_listing(template_memo(run), name);
+    size_t start = run->out->len;
     struct service_view *view;
     push_each_globals(L);
     int globals = lua_gettop(L);
-    for (lua_Integer i = 1; (view = service_at(L, items, list, i)); i++) {
-        const struct text_key *key = keeps ? make_each_key(renderer, name, view) : NULL;
-        if (key && print_kept(L, memo, key))
-            continue;
-        lua_pushlightuserdata(L, view);
-        sandbox_set_param(L, globals, each_param);
-        print(L, memo, key, name, globals);
+    for (lua_Integer i = 1; (view = service_at(L, items, list, i)); i++)
+        if (!listing || !listing_print(listing, view->service, run->out))
+            print_service(L, listing, name, view, globals);
+    if (listing) {
+        listing_flush(listing, run->out);
+        check_size(L);
+        listing_end(listing, buffer_str(run->out) + start, run->out->len - start);
     }
     lua_pop(L, 1);
 }
@@ -220,8 +246,20 @@ static void drop(struct memo *memo, struct memo_text *text) {
     free(text);
 }
 
-void memo_end(struct memo *memo, uint64_t rendering) {
+/* Those that this rendering did not come to may have services that are about to go. */
+static void end_listings(struct memo *memo, const struct catalog *catalog) {
+    struct listing **rest = memo->next_listing ? memo->next_listing : &memo->listings;
+    const struct catalog *last = memo->catalog;
+    listing_free(*rest);
+    *rest = NULL;
+    memo->next_listing = NULL;
+    memo->catalog = catalog_ref(catalog);
+    catalog_unref(last);
+}
+
+void memo_end(struct memo *memo, uint64_t rendering, const struct catalog *catalog) {
     size_t used = memo->used;
+    end_listings(memo, catalog);
     memo->used = 0;
     memo->previous = rendering;
     if (memo->last)
@@ -240,5 +278,7 @@ void memo_end(struct memo *memo, uint64_t rendering) {
 void memo_clear(struct memo *memo) {
     struct memo_text *text, *next;
     HASH_ITER(hh, memo->texts, text, next) drop(memo, text);
+    listing_free(memo->listings);
+    catalog_unref(memo->catalog);
     *memo = (struct memo){0};
 }

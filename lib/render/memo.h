@@ -11,6 +11,7 @@
 #ifndef HATLAS_RENDER_MEMO_H
 #define HATLAS_RENDER_MEMO_H
 
+#include "render/listing.h"
 #include "render/view.h"
 
 /* Texts by what they were made of. Starts zeroed. */
@@ -18,7 +19,10 @@ struct memo {
     struct memo_text *texts;
     struct memo_text *first, *last; /* used in this rendering */
     size_t used;
-    uint64_t previous; /* rendering */
+    uint64_t previous;             /* rendering */
+    struct listing *listings;      /* one a call of include_each, in their order */
+    struct listing **next_listing; /* of this rendering; NULL: of the first */
+    const struct catalog *catalog; /* which the listings are of */
 };
 
 /* Includes the template with the parameters at the index (0: none) as its globals: from
@@ -29,8 +33,8 @@ void memo_include(lua_State *L, const char *name, int params);
  * its global `service`. */
 void memo_include_each(lua_State *L, const char *name, int list);
 
-/* To be called after a rendering: drops texts that it used no more. */
-void memo_end(struct memo *memo, uint64_t rendering);
+/* To be called after a rendering of the catalog: drops texts that it used no more. */
+void memo_end(struct memo *memo, uint64_t rendering, const struct catalog *catalog);
 
 /* Drops all texts. */
 void memo_clear(struct memo *memo);

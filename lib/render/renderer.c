@@ -4,6 +4,8 @@
 #include "render/field.h"
 #include "render/sandbox.h"
 #include "render/template.h"
+#include "render/view.h"
+#include "render/where.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -35,7 +37,8 @@ void renderer_free(struct renderer *renderer) {
     close_lua(renderer);
     fields_free(renderer->fields, renderer->field_count);
     buffer_free(&renderer->scratch);
-    free(renderer->services);
+    views_free(renderer);
+    where_free(renderer);
     for (size_t i = 0; i < KEEP_MAX; i++)
         buffer_free(&renderer->text_keys[i].bytes);
     free(renderer);

@@ -67,6 +67,23 @@ struct key_slot {
 
 enum { KEY_SLOTS = 64 };
 
+/* A value that a field is compared with. */
+struct wanted {
+    int type; /* of Lua */
+    const char *text;
+    size_t len;
+    lua_Integer number;
+    bool truth;
+};
+
+/* What a template asked of services. */
+struct question {
+    char *field;
+    struct wanted wanted;
+};
+
+enum { QUESTIONS_MAX = 64 }; /* that are known again: bits of a service's answers */
+
 /* What a text that is kept is made of, and the services in it. */
 struct text_key {
     struct buffer bytes;
@@ -85,6 +102,9 @@ struct renderer {
     struct buffer scratch;
     struct service_view *services; /* of the rendering's catalog, in its order */
     size_t service_room;
+    const struct catalog *viewed; /* the catalog of the last rendering */
+    struct question questions[QUESTIONS_MAX];
+    size_t question_count;
     struct text_key text_keys[KEEP_MAX]; /* of what is being kept, outermost first */
     struct run run;
 };

@@ -244,9 +244,9 @@ struct memo *template_memo(const struct run *run) {
 
 void template_begin(struct renderer *renderer, const char *name) {
     const struct template *template = find_known(renderer, name);
-    if (template)
-        (void)buffer_reserve(renderer->run.out,
-                             template->printed + template->printed / 32);
+    size_t size = template ? template->printed + template->printed / 32 : 0;
+    if (size)
+        mem_populate(buffer_reserve(renderer->run.out, size), size);
 }
 
 void template_end(struct renderer *renderer, const char *name) {
@@ -254,7 +254,7 @@ void template_end(struct renderer *renderer, const char *name) {
     if (!template)
         return;
     template->printed = renderer->run.out->len - renderer->run.start;
-    memo_end(&template->memo, renderer->number);
+    memo_end(&template->memo, renderer->number, renderer->run.catalog);
 }
 
 const char *template_running(const struct run *run) {

@@ -40,6 +40,7 @@ struct service_view {
     struct host_view *host_views; /* NULL until somebody asks */
     const json_t *override;       /* what hatlas.yaml says of this service */
     bool override_known;
+    uint64_t asked, answers; /* of where(), a bit for each question */
 };
 
 struct picked_view {
@@ -81,8 +82,12 @@ struct raw_view {
 /* Makes the metatable; once for a Lua state. */
 void view_open(lua_State *L);
 
-/* Makes the views of the run's services. */
+/* Makes the views of the run's services, and keeps what is known of those that are the same
+ * as in the last rendering. */
 void view_start(lua_State *L);
+
+/* Frees them. */
+void views_free(struct renderer *renderer);
 
 /* Pushes a JSON value: a view of an object or list, anything else as a Lua value. */
 void view_push_json(lua_State *L, const json_t *value, const struct view *parent,

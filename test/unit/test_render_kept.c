@@ -168,24 +168,47 @@ static void changes_of_templates(void **state) {
     assert_same_as_fresh(fixture);
 }
 
-/* Else the other tests would say nothing: what is kept holds its service. */
-static void a_text_is_kept_while_it_is_used(void **state) {
+/* Else the other tests would say nothing: all services together need more steps than a
+ * rendering has. */
+static void a_service_that_stayed_is_not_rendered_again(void **state) {
     struct fixture *fixture = *state;
-    change_one(fixture, SERVICES + 97 * SERVICES);
+    struct renderer *fresh = renderer_new(&fixture->options);
+    struct buffer out = BUFFER_INIT;
+    struct error error;
+    put(fixture, "hosts.cfg",
+        "% local steps = 0\n"
+        "% for i = 1, 10000000 do steps = steps + i end\n"
+        "# {{ service.name }} {{ steps }}\n");
     put(fixture, "main.cfg", "% include_each('hosts.cfg', services)\n");
-    const struct service *service = NULL;
-    for (size_t i = 0; i < SERVICES; i++)
-        if (fixture->services[i])
-            service = service_ref(fixture->services[i]);
-    unsigned before = service->refs;
-    assert_same_as_fresh(fixture);
-    assert_int_equal(service->refs, before + 1);
-    assert_same_as_fresh(fixture);
-    assert_int_equal(service->refs, before + 1);
-    put(fixture, "main.cfg", "# nothing of it\n");
-    assert_same_as_fresh(fixture);
-    assert_int_equal(service->refs, before);
-    service_unref(service);
+    for (size_t i = 0; i < SERVICES; i++) {
+        change_one(fixture, (uint32_t)(SERVICES + i + i * 97 * 5 * SERVICES));
+        if (i == SERVICES / 2)
+            assert_same_as_fresh(fixture);
+    }
+    if (!renderer_render(fixture->renderer, "main.cfg", fixture->catalog, &out, &error))
+        fail_msg("%s: %s", error.where, error.text);
+    assert_false(renderer_render(fresh, "main.cfg", fixture->catalog, &out, &error));
+    assert_non_null(strstr(error.text, "steps"));
+    renderer_free(fresh);
+    buffer_free(&out);
+}
+
+/* A list may have any order, and a service may be in it twice. */
+static void lists_of_any_order(void **state) {
+    struct fixture *fixture = *state;
+    uint32_t random = 11;
+    put(fixture, "main.cfg",
+        "% local list = {}\n"
+        "% for i = #services, 1, -1 do list[#list + 1] = services[i] end\n"
+        "% list[#list + 1] = services[#services // 2]\n"
+        "% include_each('one.cfg', list)\n"
+        "% if #services % 3 > 0 then include_each('all.cfg', services) end\n"
+        "% include_each('hosts.cfg', list)\n");
+    for (int i = 0; i < STEPS; i++) {
+        random = random * 1664525U + 1013904223U;
+        change_one(fixture, random >> 4);
+        assert_same_as_fresh(fixture);
+    }
 }
 
 /* Many that came and went do not pile up. */
@@ -230,8 +253,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(changes_of_templates, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_services_say_alike_is_rendered_once, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(a_text_is_kept_while_it_is_used, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_service_that_stayed_is_not_rendered_again,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(lists_of_any_order, set_up, tear_down),
         cmocka_unit_test_setup_teardown(texts_that_are_not_used_are_dropped, set_up,
                                         tear_down),
     };
