@@ -3,6 +3,7 @@ services, the cache, error files; and that no field of a service can break it.""
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import threading
@@ -168,7 +169,9 @@ def test_request_id_is_made_and_passed_on(side):
     side.get("logged")
     first = side.good.requests[-1][2]["x-request-id"]
     side.get("logged")
-    assert len(first) == 36 and first != side.good.requests[-1][2]["x-request-id"]
+    second = side.good.requests[-1][2]["x-request-id"]
+    assert re.fullmatch(r"[0-9a-f-]{36}-\d+", first) and first[:36] == second[:36] != ""
+    assert first != second
     side.get("logged", headers={"X-Request-ID": "mine"})
     assert side.good.requests[-1][2]["x-request-id"] == "mine"
 

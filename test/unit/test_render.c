@@ -860,7 +860,7 @@ static void run_shipped(const struct shape *shape) {
             fail_msg("%s: %s", fixture.error.where, fixture.error.text);
         put(dir, names[i], result(&fixture), strlen(result(&fixture)));
     }
-    assert_int_equal(strstr(result(&fixture), "set-var(txn.service)") != NULL,
+    assert_int_equal(strstr(result(&fixture), "use_backend %[") != NULL,
                      is_by_map(shape));
     assert_int_equal(strstr(result(&fixture), "prometheus-exporter") != NULL,
                      strcmp(shape->stats, "null") != 0);
