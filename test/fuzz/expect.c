@@ -177,8 +177,9 @@ void expect_same_words(const char *config, const char *twin,
 static const struct keywords {
     const char *section, *words;
 } keywords[] = {
-    {"global", " default-path stats hard-stop-after mworker-max-reloads user group "
-               "nbthread maxconn log "},
+    {"global",
+     " default-path stats hard-stop-after mworker-max-reloads set-var user group "
+     "nbthread maxconn log "},
     {"defaults", " mode timeout option errorfile balance retries default-server retry-on "
                  "http-request http-error log log-format "},
     {"frontend", " bind log log-format option http-request acl use_backend "
