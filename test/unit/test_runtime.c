@@ -1433,6 +1433,50 @@ static void test_replaced(void **state) {
     free(new);
 }
 
+/* Connections to the stats socket, without the one that asks. */
+static size_t connections(const struct fixture *f) {
+    char *answer = ask(f, "show sess");
+    size_t count = 0;
+    for (const char *at = answer; (at = strstr(at, "fe=GLOBAL")); at++)
+        count++;
+    free(answer);
+    return count - 1;
+}
+
+static bool is_connected(const void *arg) {
+    return connections(arg) == 1;
+}
+
+static bool is_hung_up(const void *arg) {
+    return connections(arg) == 0;
+}
+
+/* What is prepared is used, or given up. */
+static void test_prepared(void **state) {
+    struct fixture *f = *state;
+    char *old = backend(f, TEAMS, "a", "host1", NULL);
+    const struct plan_step step = {
+        .kind = PLAN_SET_WEIGHT, .backend = S("teams"), .server = S("a"), .number = 1};
+    runtime_prepare(f->runtime); /* nobody was probed */
+    start(f, old);
+    wait_until(f, is_hung_up, f);
+    runtime_prepare(f->runtime);
+    runtime_prepare(f->runtime);
+    wait_until(f, is_connected, f);
+    execute_well(f, &step, 1, old);
+    wait_until(f, is_hung_up, f);
+    runtime_prepare(f->runtime);
+    wait_until(f, is_connected, f);
+    wait_until(f, is_hung_up, f);
+    runtime_prepare(f->runtime);
+    child_kill(f->haproxy);
+    f->haproxy = NULL;
+    struct outcome outcome = execute(f, &step, 1, old);
+    assert_false(outcome.good);
+    assert_string_equal(outcome.error.where, f->socket);
+    free(old);
+}
+
 /* ---- plans of real configs ---- */
 
 /* Pairs of backends, "host<n>" standing for an address. All need no reload, and HAProxy is
@@ -1903,6 +1947,7 @@ int main(int argc, char **argv) {
         WITH_FIXTURE(test_names),
         WITH_FIXTURE(test_gone),
         WITH_FIXTURE(test_replaced),
+        WITH_FIXTURE(test_prepared),
         WITH_FIXTURE(test_planned),
         WITH_FIXTURE(test_no_haproxy),
         WITH_FIXTURE(test_fails_midway),
