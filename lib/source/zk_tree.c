@@ -346,6 +346,9 @@ void zk_tree_answered(struct zk_tree *tree, struct zk_read *read,
     if (!blind && !answer->stale)
         set_answered(tree, node, true);
     note_progress(tree, node);
+    /* Now everything is whole; when somebody asks, services may be read again. */
+    if (tree->synced && !tree->catalog)
+        catalog_unref(zk_tree_catalog(tree));
 }
 
 bool zk_tree_wanted(struct zk_tree *tree, struct zk_session *session, const char *path) {

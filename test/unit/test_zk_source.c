@@ -334,6 +334,20 @@ static void test_first_read(void **state) {
     assert_int_equal(status_of(world).watches, 6);
 }
 
+/* Whoever asks late gets what was whole, not what is being read again by then. */
+static void test_change_after_the_first_read(void **state) {
+    struct world *world = *state;
+    while (answer_one(sessions[0]))
+        ;
+    take_away(TEAMS "/hosts/b");
+    put(TEAMS "/hosts/c", "{\"host\":\"c\",\"port\":3}");
+    fire(TEAMS "/hosts");
+    assert_true(answer_one(sessions[0]));
+    assert_catalog(world, "teams(a b)");
+    settle_all(world);
+    assert_catalog(world, "teams(a c)");
+}
+
 static void test_every_path_is_watched_once(void **state) {
     struct world *world = *state;
     settle_all(world);
@@ -950,6 +964,7 @@ static void test_hosts_that_are_not_wanted(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(test_first_read),
+        TEST(test_change_after_the_first_read),
         TEST(test_every_path_is_watched_once),
         TEST(test_listed_and_gone_before_it_is_read),
         TEST(test_gone_while_it_is_read),
