@@ -29,25 +29,26 @@ static bool is_nice(double real) {
     return again >= real && again <= real;
 }
 
-size_t json_digits(const json_t *value) {
+/* How many digits its numbers need to be read back as they are. */
+static size_t digits(const json_t *value) {
     const char *key;
     json_t *member;
     size_t i;
     if (json_is_real(value))
         return is_nice(json_real_value(value)) ? NICE : EXACT;
     json_object_foreach((json_t *)value, key, member) {
-        if (json_digits(member) == EXACT)
+        if (digits(member) == EXACT)
             return EXACT;
     }
     json_array_foreach(value, i, member) {
-        if (json_digits(member) == EXACT)
+        if (digits(member) == EXACT)
             return EXACT;
     }
     return NICE;
 }
 
 void json_write(const json_t *value, size_t indent, struct buffer *out) {
-    size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(json_digits(value));
+    size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits(value));
     flags |= indent ? JSON_INDENT(indent) : JSON_COMPACT;
     (void)json_dump_callback(value, append, out, flags);
 }

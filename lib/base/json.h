@@ -11,10 +11,8 @@
  * names the text in the error. Returns a reference the caller owns, or NULL. */
 json_t *json_parse(const char *text, size_t len, const char *where, struct error *error);
 
-/* How many digits its numbers need to be read back as they are. */
-size_t json_digits(const json_t *value);
-
-/* Appends the value, keys in their order, indented by `indent` spaces (0: compact). */
+/* Appends the value, keys in their order, indented by `indent` spaces (0: compact), numbers
+ * with as many digits as it needs to read them back as they are. */
 void json_write(const json_t *value, size_t indent, struct buffer *out);
 
 /* The type's name as people say it: "a string", "a list", "an object", … */

@@ -334,11 +334,11 @@ static void emit_value(yaml_emitter_t *emitter, const json_t *value) {
         size_t len = json_string_length(value);
         emit_text(emitter, text, len, string_style(text, len));
     } else {
-        char *text =
-            json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(json_digits(value)));
-        if (text)
-            emit_text(emitter, text, strlen(text), YAML_PLAIN_SCALAR_STYLE);
-        free(text);
+        struct buffer text = BUFFER_INIT;
+        json_write(value, 0, &text);
+        if (text.len)
+            emit_text(emitter, text.data, text.len, YAML_PLAIN_SCALAR_STYLE);
+        buffer_free(&text);
     }
 }
 
