@@ -17,7 +17,6 @@ struct memo_text {
     uint64_t rendering; /* the last one that used it */
     const struct service
         *services[PARAMS_MAX]; /* of the key, which has their addresses */
-    struct memo_text *next;    /* what was used after it */
     size_t len;
     char key[]; /* the text is behind it */
 };
@@ -86,31 +85,9 @@ static struct text_key *make_key(lua_State *L, const char *name, int params) {
     return key;
 }
 
-static bool has_key(const struct memo_text *text, const struct buffer *key) {
-    return text && text->hh.keylen == key->len && !memcmp(text->key, key->data, key->len);
-}
-
-/* Texts are mostly used in the same order as the last time. */
-static struct memo_text *find(const struct memo *memo, const struct buffer *key) {
-    struct memo_text *text = memo->last ? memo->last->next : memo->first;
-    if (!has_key(text, key))
-        HASH_FIND(hh, memo->texts, key->data, key->len, text);
-    return text;
-}
-
-/* What came after a text is only known of the rendering before: others may be gone. */
 static void use(struct memo *memo, struct memo_text *text, uint64_t rendering) {
-    if (text->rendering != rendering) {
-        memo->used++;
-        if (text->rendering != memo->previous)
-            text->next = NULL;
-    }
+    memo->used += text->rendering != rendering;
     text->rendering = rendering;
-    if (memo->last)
-        memo->last->next = text;
-    else
-        memo->first = text;
-    memo->last = text;
 }
 
 static void keep(lua_State *L, struct memo *memo, const struct text_key *key,
@@ -136,7 +113,8 @@ static void check_size(lua_State *L) {
 /* Prints the text of the key if it is kept. */
 static bool print_kept(lua_State *L, struct memo *memo, const struct text_key *key) {
     struct run *run = state_run(L);
-    struct memo_text *text = find(memo, &key->bytes);
+    struct memo_text *text = NULL;
+    HASH_FIND(hh, memo->texts, key->bytes.data, key->bytes.len, text);
     if (!text)
         return false;
     use(memo, text, state_renderer(L)->number);
@@ -145,19 +123,25 @@ static bool print_kept(lua_State *L, struct memo *memo, const struct text_key *k
     return true;
 }
 
-/* Renders what has the key, and keeps it unless it was made of `services` too. What has
- * none (NULL) is only rendered. */
+/* Runs a template whose text is to be kept; returns whether it may be: not if it was made of
+ * `services` too. */
+static bool run_to_keep(lua_State *L, const char *name, int globals) {
+    struct run *run = state_run(L);
+    uint64_t reads = run->services_reads;
+    run->keeping++;
+    template_run(L, name, globals);
+    run->keeping--;
+    return run->services_reads == reads;
+}
+
+/* Renders what has the key, and keeps it. What has none (NULL) is only rendered. */
 static void print(lua_State *L, struct memo *memo, const struct text_key *key,
                   const char *name, int globals) {
-    struct run *run = state_run(L);
+    const struct run *run = state_run(L);
     size_t start = run->out->len;
-    uint64_t reads = run->services_reads;
-    run->keeping += key != NULL;
-    template_run(L, name, globals);
     if (!key)
-        return;
-    run->keeping--;
-    if (run->services_reads == reads)
+        template_run(L, name, globals);
+    else if (run_to_keep(L, name, globals))
         keep(L, memo, key, buffer_str(run->out) + start, run->out->len - start);
 }
 
@@ -200,23 +184,21 @@ static struct listing *next_listing(struct memo *memo, const char *name) {
     return *link;
 }
 
-/* Renders the template with the service, and notes its text unless it was made of `services`
- * too. */
+/* Renders the template with the service, and notes its text in the listing, if there is
+ * one. */
 static void print_service(lua_State *L, struct listing *listing, const char *name,
                           struct service_view *view, int globals) {
-    struct run *run = state_run(L);
-    uint64_t reads = run->services_reads;
-    if (listing)
-        listing_flush(listing, run->out);
-    size_t start = run->out->len;
+    const struct run *run = state_run(L);
     lua_pushlightuserdata(L, view);
     sandbox_set_param(L, globals, each_param);
-    run->keeping += listing != NULL;
-    template_run(L, name, globals);
-    run->keeping -= listing != NULL;
-    if (listing)
-        listing_add(listing, run->services_reads == reads ? view->service : NULL,
-                    run->out->len - start);
+    if (!listing) {
+        template_run(L, name, globals);
+        return;
+    }
+    listing_flush(listing, run->out);
+    size_t start = run->out->len;
+    bool kept = run_to_keep(L, name, globals);
+    listing_add(listing, kept ? view->service : NULL, run->out->len - start);
 }
 
 void memo_include_each(lua_State *L, const char *name, int list) {
@@ -261,12 +243,6 @@ void memo_end(struct memo *memo, uint64_t rendering, const struct catalog *catal
     size_t used = memo->used;
     end_listings(memo, catalog);
     memo->used = 0;
-    memo->previous = rendering;
-    if (memo->last)
-        memo->last->next = NULL;
-    else
-        memo->first = NULL;
-    memo->last = NULL;
     if (HASH_COUNT(memo->texts) <= used + used / 4 + SPARE)
         return;
     struct memo_text *text, *next;

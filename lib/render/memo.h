@@ -17,9 +17,7 @@
 /* Texts by what they were made of. Starts zeroed. */
 struct memo {
     struct memo_text *texts;
-    struct memo_text *first, *last; /* used in this rendering */
-    size_t used;
-    uint64_t previous;             /* rendering */
+    size_t used;                   /* in this rendering */
     struct listing *listings;      /* one a call of include_each, in their order */
     struct listing **next_listing; /* of this rendering; NULL: of the first */
     const struct catalog *catalog; /* which the listings are of */
